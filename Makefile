@@ -1,0 +1,47 @@
+# Needs git, make and a Python of at least 3.11 with its venv module; everything else goes into .venv.
+
+PYTHON ?= python3
+DIR ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Take, destroy and restore a scratch copy of DIR (default: these files)
+	@$(RUN) -m hermes_checkpoints.cli.demo $(if $(DIR),"$(DIR)")
+
+test: $(INSTALLED) ## Run the whole suite; as root on Linux also on ext4, XFS and Btrfs (PYTEST_ARGS=…)
+	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+check: $(INSTALLED) ## Lint, formatting, types, import rules
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(INSTALLED) ## Run the benchmarks
+	@$(RUN) -m pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+
+clean: ## Remove .venv, built packages and caches
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find src backends tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made anew when pyproject.toml changes: an editable install follows everything else by itself.
+$(INSTALLED): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "make: $(PYTHON) was not found; install Python 3.11 or newer, or say PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $$($(PYTHON) --version) is too old; 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "make: $(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "make: installing into $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

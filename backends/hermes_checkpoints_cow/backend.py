@@ -1,0 +1,143 @@
+"""The backend: content cloned by the filesystem. ``FORMAT.md`` describes what is stored."""
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from hermes_checkpoints.contract import (
+    Capability,
+    Entry,
+    Fitness,
+    Kind,
+    Place,
+    Scope,
+    StoreDamaged,
+    Usage,
+)
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory, space_of, sync_path
+from hermes_checkpoints.kit.names import created_name, listed
+from hermes_checkpoints.kit.nodes import decode_header, decode_node
+from hermes_checkpoints.kit.writing import workspace_errors
+from hermes_checkpoints_cow.cloning import place_content
+from hermes_checkpoints_cow.extents import share_all_blocks
+from hermes_checkpoints_cow.fitness import fitness
+from hermes_checkpoints_cow.home import find_home, remember_home
+from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.storing import COMPARED, Storing
+from hermes_checkpoints_cow.vault import Vault
+
+FORMAT = 1
+
+
+class CopyOnWrite(TreeBackend):
+    """Content as clones that share their blocks with the workspace's files."""
+
+    name = "cow"
+    capabilities = frozenset({Capability.SHARES_BLOCKS, Capability.STORES_LARGE_FILES_FREELY})
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, find_home(place, self.name))
+        self._vault = Vault(self.home)
+        self._snapshots = self.home / "snapshots" / place.workspace_id
+
+    @classmethod
+    def probe(cls, place: Place) -> Fitness:
+        return fitness(place.workspace, find_home(place, cls.name))
+
+    @classmethod
+    def open(cls, place: Place) -> Self:
+        home = find_home(place, cls.name)
+        open_format(home, FORMAT)
+        for name in ("batches", "snapshots", "tmp"):
+            private_directory(home / name)
+        remember_home(place, cls.name, home)
+        return cls(place)
+
+    def _begin(self, scope: Scope) -> Batch:
+        scratch = self.home / "tmp" / self.place.workspace_id
+        return Storing(self._vault, self._snapshots, scratch, scope.max_file_size, first=not self._ids())
+
+    def _ids(self) -> dict[str, int]:
+        return listed(self._snapshots)
+
+    def _load_header(self, snapshot: str) -> bytes:
+        path = self._snapshots / created_name(self._ids().get(snapshot, 0), snapshot)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StoreDamaged(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+
+    def _load_node(self, key: bytes) -> bytes:
+        where = parse(key)
+        if not isinstance(where, Packed):
+            raise StoreDamaged("a stored directory has the key of a file. Nothing was changed.")
+        return self._vault.packed(where)
+
+    def read(self, entry: Entry) -> BinaryIO:
+        return self._vault.stream(entry.key)
+
+    def materialise(self, entry: Entry, dir_fd: int, name: str) -> None:
+        where = parse(entry.key)
+        if isinstance(where, Packed):
+            super().materialise(entry, dir_fd, name)
+            return
+        with self._vault.opened(where) as stored:
+            if os.fstat(stored).st_size != entry.size:
+                raise StoreDamaged(f"{self._vault.path(where)} has been cut. It was not restored.")
+            with workspace_errors(name):
+                place_content(stored, dir_fd, name, mode=0o600)
+
+    def _same_content(self, before: Entry, after: Entry, path: str) -> bool:
+        one, other = parse(before.key), parse(after.key)
+        if isinstance(one, Packed) and isinstance(other, Packed):
+            return one.digest == other.digest
+        if before.size <= COMPARED:
+            with self.read(before) as mine, self.read(after) as theirs:
+                return mine.read() == theirs.read()
+        with self._vault.opened(one) as mine_fd, self._vault.opened(other) as theirs_fd:
+            return share_all_blocks(mine_fd, theirs_fd)
+
+    def forget(self, snapshots: Collection[str]) -> None:
+        ids = self._ids()
+        for snapshot in ids.keys() & set(snapshots):
+            (self._snapshots / created_name(ids[snapshot], snapshot)).unlink(missing_ok=True)
+        if self._snapshots.is_dir():
+            sync_path(self._snapshots)
+
+    def reclaim(self) -> None:
+        with self._store_lock(shared=False):
+            self._vault.sweep(self._live())
+
+    def _live(self) -> set[tuple[bytes, int | None]]:
+        """Every stored file that a snapshot of any workspace leans on."""
+        live: set[tuple[bytes, int | None]] = set()
+        todo = [root.key for _, root in self._headers_of_all()]
+        known = set(todo)
+        while todo:
+            key = todo.pop()
+            live.add((parse(key).batch, None))
+            for entry in decode_node(self._load_node(key)).values():
+                if entry.kind is Kind.FILE:
+                    where = parse(entry.key)
+                    live.add((where.batch, where.number if isinstance(where, Own) else None))
+                elif entry.kind is Kind.DIR and entry.key not in known:
+                    known.add(entry.key)
+                    todo.append(entry.key)
+        return live
+
+    def _headers_of_all(self) -> Iterator[tuple[Path, Entry]]:
+        with suppress(FileNotFoundError), os.scandir(self.home / "snapshots") as directories:
+            for directory in directories:
+                for snapshot, created_ns in listed(Path(directory.path)).items():
+                    with suppress(FileNotFoundError):  # forgotten meanwhile
+                        data = Path(directory.path, created_name(created_ns, snapshot)).read_bytes()
+                        found, root = decode_header(data, snapshot, self.name)
+                        yield found.workspace, root
+
+    def usage(self) -> Usage:
+        return space_of(self.home)
+
+    def workspaces(self) -> Iterator[Path]:
+        yield from dict.fromkeys(workspace for workspace, _ in self._headers_of_all())

@@ -1,0 +1,203 @@
+"""Our own bare git repository: laid out by Python, so that creating or opening it starts no process."""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.kit.publish import sync_path
+
+# No commit is ever put there: our snapshots have refs of their own.
+_HEAD = b"ref: refs/heads/unborn\n"
+
+# Comes before every .gitattributes in a tree, so that none of them changes a byte that plain git gives out.
+# `-text` says "no line ends to convert", whatever core.autocrlf says; `!x` puts x back to unspecified, which is the
+# only form that `working-tree-encoding` takes ("-working-tree-encoding" makes git die) and leaves diffs readable.
+_ATTRIBUTES = b"""\
+* -text !ident !filter !working-tree-encoding !export-ignore !export-subst
+* !diff !merge !whitespace !conflict-marker-size !delta
+"""
+
+# What fsck calls an error in a project is content like any other in a snapshot of one. Only ids that git 2.39 knows:
+# `git fsck` dies at an id that it does not know.
+_FSCK_IGNORED = (
+    "hasDotgit",
+    "gitmodulesBlob",
+    "gitmodulesLarge",
+    "gitmodulesName",
+    "gitmodulesParse",
+    "gitmodulesPath",
+    "gitmodulesSymlink",
+    "gitmodulesUpdate",
+    "gitmodulesUrl",
+    "gitattributesBlob",
+    "gitattributesLarge",
+    "gitattributesLineLength",
+    "gitattributesSymlink",
+    "gitignoreSymlink",
+    "mailmapSymlink",
+)
+
+# pack.window and pack.depth: deltas would make one turn's content depend on another's, and cost the time we save.
+# protectNTFS: a file may be called `git~1` here, and git would refuse to check it out.
+_CONFIG = """\
+# Written by hermes-checkpoints, and written again at every opening: changes made here are lost.
+[core]
+	repositoryformatversion = 0
+	bare = true
+	filemode = true
+	symlinks = true
+	ignorecase = false
+	precomposeunicode = false
+	protectNTFS = false
+	logallrefupdates = false
+	autocrlf = false
+	safecrlf = false
+	attributesFile = /dev/null
+	hooksPath = /dev/null
+	fsmonitor = false
+	fsync = all
+[gc]
+	auto = 0
+	autoDetach = false
+[maintenance]
+	auto = false
+[pack]
+	window = 0
+	depth = 0
+[repack]
+	writeBitmaps = false
+[transfer]
+	fsckObjects = false
+[fsck]
+""" + "".join(f"\t{name} = ignore\n" for name in _FSCK_IGNORED)
+
+_DIRECTORIES = ("", "tmp", "info", "objects", "objects/info", "objects/pack", "refs")
+_FILES = {"config": _CONFIG.encode(), "info/attributes": _ATTRIBUTES, "HEAD": _HEAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A bare repository that git accepts; make one with :meth:`open`."""
+
+    path: Path
+
+    @property
+    def tmp(self) -> Path:
+        """Where files are made before they are renamed into place."""
+        return self.path / "tmp"
+
+    @property
+    def packs(self) -> Path:
+        """Where git looks for packs and their indexes."""
+        return self.path / "objects" / "pack"
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The repository at ``path``, created if absent, whatever is missing or altered put back.
+
+        Idempotent; two processes at once write the same bytes by rename.
+        Touches no object and no ref. Raises ``StoreError``.
+        """
+        repository = cls(path)
+        try:
+            for name in _DIRECTORIES:
+                _make_directory(path / name)
+            for name, content in _FILES.items():
+                repository._put(name, content)
+        except OSError as error:
+            raise StoreError(
+                f"The shadow-git store {path} could not be opened: {error}. No snapshot was changed. "
+                f"Check that the directory is writable and its disk is not full."
+            ) from error
+        return repository
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Make the file hold ``content``, durably, and never half of it."""
+        target = self.path / name
+        with contextlib.suppress(FileNotFoundError):
+            if target.read_bytes() == content:
+                return
+        temporary = TemporaryFile(self.tmp, "opening-")
+        try:
+            temporary.write(content)
+            temporary.close()
+            temporary.sync()
+            temporary.publish(target)
+        except BaseException:
+            temporary.remove()
+            raise
+        sync_directory(target.parent)
+
+
+class TemporaryFile:
+    """A file that becomes part of the store by rename; its owner may read it, nobody may write it.
+
+    Raises ``StoreError`` naming its path.
+    """
+
+    def __init__(self, directory: Path, prefix: str) -> None:
+        self.path = os.fspath(directory)
+        try:
+            _make_directory(directory)
+            handle, self.path = tempfile.mkstemp(dir=directory, prefix=prefix)
+            self._file = os.fdopen(handle, "wb", buffering=1 << 20)
+            os.fchmod(handle, 0o400)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def sync(self) -> None:
+        """After closing: the disk may have worked on it meanwhile."""
+        try:
+            sync_path(Path(self.path))
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def publish(self, target: Path) -> None:
+        try:
+            os.rename(self.path, target)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def remove(self) -> None:
+        """Whatever state it is in, also when it is gone."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+    def _failure(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.path} could not be written: {error}. No snapshot was taken, none was changed.")
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(0o700)  # the umask may have taken our own bits
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the medium. Raises ``StoreError``."""
+    try:
+        sync_path(path)
+    except OSError as error:
+        raise StoreError(f"{path} could not be brought to disk: {error}") from error

@@ -1,0 +1,191 @@
+"""How things are shown: with colour on a terminal, as plain columns in a pipe, or as JSON.
+
+rich is imported only when something is drawn on a terminal, json only with ``--json``.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+LINES = 40  # of a long list, on a terminal
+
+
+def shown(name: str) -> str:
+    """A name for eyes: in quotes, with escapes, when it holds what a terminal could act on or what cannot be read.
+
+    The workspace itself, whose path is empty, is ``.``.
+    """
+    if not name:
+        return "."
+    if name.isprintable() and not name.startswith('"') and "\\" not in name:
+        return name
+    return '"' + harmless(name.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def harmless(text: str) -> str:
+    """Text in which nothing moves a cursor, colours a terminal or turns the reading direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _ESCAPES.get(c) or _octal(c) for c in text)
+
+
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _octal(character: str) -> str:
+    """The bytes of a character as git writes them."""
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def portable(name: str) -> str:
+    """A name for JSON: UTF-8 as it is, and a lone surrogate U+DC80..U+DCFF for each other byte, in any locale."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def iso(nanoseconds: int) -> str:
+    """Nanoseconds since the epoch as local time, ISO 8601 with offset and milliseconds."""
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC).replace(microsecond=nanoseconds % 10**9 // 1000)
+    return moment.astimezone().isoformat(timespec="milliseconds")
+
+
+def when(nanoseconds: int, now: float | None = None) -> str:
+    """Nanoseconds since the epoch for eyes: local time, and how long ago."""
+    seconds = nanoseconds / 1e9
+    day = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    return f"{day} ({ago((time.time() if now is None else now) - seconds)})"
+
+
+def ago(seconds: float) -> str:
+    """How long ago, to one figure: ``3 min ago``."""
+    if seconds < 0:
+        return "in the future"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
+def size(count: int) -> str:
+    """Bytes for eyes: ``1.2 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    amount, units = count / 1000, iter(("kB", "MB", "GB", "TB", "PB"))
+    unit = next(units)
+    while amount >= 999.95 and (larger := next(units, None)):
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+class Screen:
+    """Standard output and standard error, for one command."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+        self.terminal = not json and sys.stdout.isatty()
+        """Whether a person reads standard output."""
+        self._console: Console | None = None
+        self._status: Status | None = None
+        self._doing = ""
+
+    def document(self, document: Mapping[str, object]) -> None:
+        """Print one JSON document, in ASCII."""
+        import json
+
+        print(json.dumps(document, indent=2))
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line; ``style`` is rich's, and only for a terminal."""
+        if self.terminal:
+            from rich.text import Text
+
+            self.console.print(Text(text, style=style), soft_wrap=True)
+        else:
+            print(text)
+
+    def columns(self, *cells: object) -> None:
+        """Print a line for programs: cells with tabs between them."""
+        print(*cells, sep="\t")
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+        """Draw a table on the terminal; the columns named in ``right`` are figures."""
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for heading in headings:
+            drawn.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        for row in rows:
+            drawn.add_row(*map(Text, row))
+        self.console.print(drawn)
+
+    def some(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Print (text, style) lines on a terminal, cut when there are many."""
+        for text, style in lines[:LINES]:
+            self.line(text, style)
+        if len(lines) > LINES:
+            self.line(f"  … and {len(lines) - LINES} more (all of them in a pipe, or with --json)", "dim")
+
+    def raw(self, content: bytes) -> None:
+        """Write bytes as they are."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+
+    def note(self, text: str) -> None:
+        """Tell a person something that is not the result, on standard error."""
+        print(text, file=sys.stderr)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show that something is under way, on standard error and only where a person looks at it."""
+        if self.json or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        self._doing = text
+        try:
+            with Console(stderr=True).status(text) as self._status:
+                yield
+        finally:
+            self._status = None
+
+    def progress(self, files: int) -> None:
+        """Told by the engine now and then how many files it has looked at; shown beside what is under way."""
+        if self._status is not None:
+            self._status.update(f"{self._doing}: {files} files")
+
+    def agrees(self, question: str) -> bool:
+        """Ask; anything but y or yes is no. Only for a terminal."""
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            print()
+            return False
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person to ask."""
+        return self.terminal and sys.stdin is not None and sys.stdin.isatty()
+
+    @property
+    def console(self) -> "Console":
+        """rich's console on standard output."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(highlight=False, markup=False, emoji=False)
+        return self._console

@@ -1,0 +1,163 @@
+"""The interface that every storage backend implements."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, ClassVar, Self
+
+from hermes_checkpoints.contract.errors import StoreDamaged
+from hermes_checkpoints.contract.snapshots import (
+    Capability,
+    Damage,
+    Fitness,
+    Note,
+    Place,
+    Progress,
+    Saved,
+    Scope,
+    Snapshot,
+    Usage,
+    silent,
+)
+from hermes_checkpoints.contract.trees import Change, Entry, Kind, Stamp
+
+
+class Backend(ABC):
+    """Keeps the snapshots of one workspace in one store.
+
+    The interface sits at the tree, not at bytes under a key: a clone needs the
+    source file, and git needs trees. Most backends need not implement it from
+    nothing: :class:`hermes_checkpoints.kit.TreeBackend` does, given a place for
+    bytes. What every backend promises (each is a test in
+    :mod:`hermes_checkpoints.testing`):
+
+    1.  A snapshot is listed whole or not at all, whatever crashed.
+    2.  Taking never changes the workspace; later edits never change a snapshot.
+    3.  "Nothing changed" is an answer, and costs no write that grows with the tree.
+    4.  What was left out is told, path and reason; one unreadable file never costs the rest.
+    5.  An id never changes and is never reused; an unknown or foreign id is refused.
+    6.  Forgetting is immediate; reclaiming can be killed, or run twice at once, without loss.
+    7.  Only :class:`CheckpointError` leaves a backend, with its cause chained.
+    8.  No setting of the user's machine changes the bytes.
+    9.  Content comes back byte for byte.
+    10. Nothing outside the workspace is read, and nothing outside the store is
+        written, through symlinks or names.
+
+    Whoever calls ``save`` holds the workspace's lock (the engine does); readers need none.
+    """
+
+    name: ClassVar[str]
+    """Equals the name of the entry point that offers it."""
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    @classmethod
+    @abstractmethod
+    def probe(cls, place: Place) -> Fitness:
+        """Whether this backend can serve the place. Never raises, never writes to the workspace."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, place: Place) -> Self:
+        """The backend at that place, its part of the store created if absent.
+
+        Idempotent, and safe for two processes at once. Raises ``StoreRefused``
+        for a store of another owner or an unknown format version.
+        """
+
+    @abstractmethod
+    def save(self, scope: Scope, note: Note, progress: Progress = silent) -> Saved:
+        """Save the state of the workspace.
+
+        Takes no snapshot when nothing changed since the newest one, unless
+        ``note.restoring`` is set. Raises ``WorkspaceError`` when the workspace
+        itself cannot be read.
+        """
+
+    @abstractmethod
+    def snapshots(self) -> Iterator[Snapshot]:
+        """This workspace's snapshots, newest first. Reads no tree."""
+
+    @abstractmethod
+    def changes(self, since: str, until: str | None = None, *, scope: Scope = Scope()) -> Iterator[Change]:
+        """What differs between two snapshots, or a snapshot and the live workspace (``None``).
+
+        In path order, a directory before what is in it. Stores nothing.
+        ``scope`` says what belongs to the live workspace.
+        """
+
+    @abstractmethod
+    def entry(self, snapshot: str, path: str) -> Entry:
+        """What the snapshot knows of one path. Raises ``PathNotFound``."""
+
+    @abstractmethod
+    def entries(self, snapshot: str) -> Iterator[tuple[str, Entry]]:
+        """Everything the snapshot knows, a directory before what is in it.
+
+        Includes what was left out (``entry.held`` is false for those). The
+        first pair is the workspace itself, with the path ``""``.
+        """
+
+    @abstractmethod
+    def read(self, entry: Entry) -> BinaryIO:
+        """The content of a file; ``entry`` comes from this backend. Raises ``StoreDamaged``."""
+
+    @abstractmethod
+    def materialise(self, entry: Entry, dir_fd: int, name: str) -> None:
+        """Create the new file ``name`` (mode 0600 or less) in a directory, with a file's content.
+
+        A clone where the backend can. Raises ``FileExistsError`` when the name
+        is taken; on any other failure nothing is left under that name.
+        """
+
+    @abstractmethod
+    def forget(self, snapshots: Collection[str]) -> None:
+        """Remove snapshots from the list, at once. Ids that are gone already are passed over."""
+
+    @abstractmethod
+    def reclaim(self) -> None:
+        """Give back the space of what was forgotten; slow. Spares what is being saved meanwhile."""
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """The disk space of this backend's part of the store."""
+
+    @abstractmethod
+    def workspaces(self) -> Iterator[Path]:
+        """Every workspace that has snapshots in this backend's part of the store."""
+
+    def verify(self, snapshot: str) -> Iterator[Damage]:
+        """Read everything a snapshot holds and name what does not come back. Slow but right."""
+        for path, entry in self.entries(snapshot):
+            if entry.kind is not Kind.FILE:
+                continue
+            try:
+                with self.read(entry) as content:
+                    size = 0
+                    while block := content.read(1 << 20):
+                        size += len(block)
+            except StoreDamaged as damage:
+                yield Damage(snapshot, path, str(damage))
+                continue
+            if size != entry.size:
+                yield Damage(snapshot, path, f"has {size} bytes instead of {entry.size}")
+
+    def restored(self, snapshot: str, stamps: Mapping[str, Stamp]) -> None:
+        """Told after a restore: these paths now hold what ``snapshot`` has there.
+
+        A stat cache may learn from it, so that nothing is stored again.
+        """
+
+    def close(self) -> None:
+        """Let go of files and processes. The backend may be closed twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

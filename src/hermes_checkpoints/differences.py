@@ -1,0 +1,68 @@
+"""How a workspace differs from a snapshot, in words: content is read only of what differs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, split_path, within
+from hermes_checkpoints.kit.descent import Descent
+from hermes_checkpoints.kit.reading import Changed, open_regular
+from hermes_checkpoints.results import FileDiff
+from hermes_checkpoints.textdiff import Side, unified
+
+# Nobody reads the text of a larger change; it is named as a binary one is.
+MAX_TEXT = 32 * 1024 * 1024
+
+
+def file_diffs(
+    backend: Backend, workspace: Path, snapshot: str, scope: Scope, paths: tuple[str, ...]
+) -> Iterator[FileDiff]:
+    """The differing files and links, from the snapshot to the workspace, within the literal ``paths``."""
+    for path in paths:
+        split_path(path)
+    with Descent(str(workspace)) as descent:
+        for change in backend.changes(snapshot, scope=scope):
+            if within(change.path, paths) and (_shows(change.before) or _shows(change.after)):
+                yield _diff(backend, descent, change)
+
+
+def _shows(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind in (Kind.FILE, Kind.LINK)
+
+
+def _diff(backend: Backend, descent: Descent, change: Change) -> FileDiff:
+    before = after = None
+    if change.before is not None and _shows(change.before):
+        before = Side.of(change.before, _stored(backend, change.before))
+    if change.after is not None and _shows(change.after):
+        content = _live(descent, change.path, change.after)
+        after = Side.of(change.after, content) if content is not None else None
+    return unified(change.path, before, after)
+
+
+def _stored(backend: Backend, entry: Entry) -> bytes:
+    if entry.kind is not Kind.FILE:
+        return b""
+    if entry.size > MAX_TEXT:
+        return _too_large(entry)
+    with backend.read(entry) as content:
+        return content.read()
+
+
+def _live(descent: Descent, path: str, entry: Entry) -> bytes | None:
+    if entry.kind is not Kind.FILE:
+        return b""
+    if entry.size > MAX_TEXT:
+        return _too_large(entry)
+    *above, name = split_path(path)
+    try:
+        descent.go(tuple(above))
+        with open_regular(descent.fd, name) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            return file.read(MAX_TEXT)
+    except (OSError, Changed):
+        return None  # gone since the walk
+
+
+def _too_large(entry: Entry) -> bytes:
+    """Stands for content that is not shown: binary, and different for different content."""
+    return b"\0" + entry.size.to_bytes(8, "big") + entry.key

@@ -1,0 +1,61 @@
+"""Extended attributes of open files, on both systems."""
+
+import errno
+import sys
+
+from hermes_checkpoints.contract import WorkspaceError
+
+Xattrs = tuple[tuple[str, bytes], ...]
+
+# Linux keeps what is not the user's under other prefixes (security., system., trusted.);
+# macOS has no prefixes, and these two the system sets itself and refuses to have set.
+_SYSTEM_ON_MAC = frozenset({"com.apple.provenance", "com.apple.macl"})
+_NONE_HERE = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENODATA})
+
+
+def _ours(name: str) -> bool:
+    return name.startswith("user.") if sys.platform == "linux" else name not in _SYSTEM_ON_MAC
+
+
+def read_xattrs(fd: int) -> Xattrs:
+    """The attributes a snapshot keeps, sorted by name; none where the filesystem has none."""
+    if sys.platform == "linux":
+        import os
+
+        listing, get = os.listxattr, os.getxattr
+    else:
+        from xattr import getxattr as get
+        from xattr import listxattr as listing
+    try:
+        names = [name for name in listing(fd) if _ours(name)]
+        return tuple(sorted((name, bytes(get(fd, name))) for name in names)) if names else ()
+    except OSError as error:
+        if error.errno in _NONE_HERE:
+            return ()
+        raise
+
+
+def write_xattrs(fd: int, wanted: Xattrs) -> None:
+    """Make the attributes of an open file the wanted ones, removing others of the user's.
+
+    Raises ``WorkspaceError`` when the filesystem cannot keep one of them.
+    """
+    present = dict(read_xattrs(fd))
+    goal = dict(wanted)
+    if present == goal:
+        return
+    if sys.platform == "linux":
+        import os
+
+        put, drop = os.setxattr, os.removexattr
+    else:
+        from xattr import removexattr as drop
+        from xattr import setxattr as put
+    try:
+        for name in present.keys() - goal.keys():
+            drop(fd, name)
+        for name, value in goal.items():
+            if present.get(name) != value:
+                put(fd, name, value)
+    except OSError as error:
+        raise WorkspaceError(f"an extended attribute could not be set: {error.strerror}") from error

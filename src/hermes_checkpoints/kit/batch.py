@@ -1,0 +1,87 @@
+"""What a walk hands to a backend: contents, then nodes, then one publication."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from hermes_checkpoints.contract import Entry, Reason
+
+
+class LeaveOut(Exception):
+    """Raised by ``Batch.add``: this file does not belong in the snapshot."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Batch(ABC):
+    """Everything that one snapshot stores. Nothing of it is visible before ``publish``."""
+
+    takes_any_size = False
+    """Whether ``add`` decides about the size limit itself."""
+    stored = 0
+    """Contents stored so far that were not there before."""
+    cloned = 0
+    """Of those, the ones that share blocks with the workspace's file."""
+
+    @abstractmethod
+    def add(self, fd: int, size: int, before: Entry | None) -> None:
+        """Store the content of an open file, from its beginning.
+
+        ``before`` is what the newest snapshot has under the same path: where
+        the content is the same, the same key shall come back. Raises
+        ``LeaveOut``; ``OSError`` when the file cannot be read; ``StoreError``.
+        """
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Take the most recent ``add`` back: the file changed while it was read."""
+
+    @abstractmethod
+    def keys(self) -> list[bytes]:
+        """The content keys of what was added and not dropped, in order."""
+
+    @abstractmethod
+    def node(self, entries: Mapping[str, Entry]) -> bytes:
+        """Store a directory, children before parents, and return its key.
+
+        An equal directory may get an equal key; only then is it compared for free.
+        """
+
+    @abstractmethod
+    def publish(self, header: bytes, created_ns: int, root: bytes) -> str | None:
+        """Make everything durable, then visible under the id it returns.
+
+        ``None``: the id came out all digits, nothing was published; call again
+        with another header.
+        """
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of what was not published. Harmless after ``publish``."""
+
+
+class Unstored(Batch):
+    """Looks without storing: for comparing the live workspace with a snapshot."""
+
+    def __init__(self, *, takes_any_size: bool) -> None:
+        self.takes_any_size = takes_any_size
+        self._count = 0
+
+    def add(self, fd: int, size: int, before: Entry | None) -> None:
+        self._count += 1
+
+    def drop(self) -> None:
+        self._count -= 1
+
+    def keys(self) -> list[bytes]:
+        return [b""] * self._count
+
+    def node(self, entries: Mapping[str, Entry]) -> bytes:
+        raise AssertionError("nothing is stored")
+
+    def publish(self, header: bytes, created_ns: int, root: bytes) -> str | None:
+        raise AssertionError("nothing is stored")
+
+    def abandon(self) -> None:
+        pass

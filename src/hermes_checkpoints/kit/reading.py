@@ -1,0 +1,45 @@
+"""Opening what a workspace holds without being led astray or held up."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# git reads no larger ones either, by a wide margin; a walk must not load a gigabyte because of its name.
+MAX_RULE_FILE = 1024 * 1024
+# NONBLOCK: a FIFO put in the file's place must not hang us. NOCTTY: nor a terminal become ours.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Changed(Exception):
+    """A name turned into something else while it was looked at."""
+
+
+@contextmanager
+def open_regular(dir_fd: int, name: str) -> Iterator[int]:
+    """A descriptor of a regular file; ``Changed`` when it is (now) anything else, ``OSError`` as usual."""
+    fd = os.open(name, _FLAGS, dir_fd=dir_fd)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Changed(name)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read_rule_file(dir_fd: int, name: str) -> bytes | None:
+    """The text of an ignore file; ``None`` for a symlink (as git has it), what is too large or cannot be read."""
+    try:
+        with open_regular(dir_fd, name) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            text = file.read(MAX_RULE_FILE + 1)
+    except (OSError, Changed):
+        return None
+    return text if len(text) <= MAX_RULE_FILE else None
+
+
+def status_of(dir_fd: int, name: str) -> os.stat_result | None:
+    """``lstat`` of a name; ``None`` when nothing is there."""
+    try:
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None

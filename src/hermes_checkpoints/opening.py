@@ -1,0 +1,132 @@
+"""Which backend a workspace uses, and opening it."""
+
+import os
+from pathlib import Path
+
+from hermes_checkpoints import plugins
+from hermes_checkpoints.contract import (
+    Backend,
+    BackendUnusable,
+    BrokenBackend,
+    CheckpointError,
+    Fitness,
+    Place,
+    Suitability,
+)
+from hermes_checkpoints.kit.publish import private_directory
+from hermes_checkpoints.records import read_record
+from hermes_checkpoints.results import BackendReport, Choice
+from hermes_checkpoints.settings import AUTO, Settings
+
+
+class Opener:
+    """Opens backends for workspaces and keeps them open."""
+
+    def __init__(self, settings: Settings, given: type[Backend] | None = None) -> None:
+        self.settings = settings
+        self._given = given
+        self._classes: dict[str, type[Backend]] = {given.name: given} if given is not None else {}
+        self._open: dict[tuple[str, Path], Backend] = {}
+        self._choices: dict[Path, Choice] = {}
+
+    def place(self, workspace: str | os.PathLike[str]) -> Place:
+        return Place(self.settings.store, Path(os.path.realpath(workspace)))
+
+    def backend_class(self, name: str) -> type[Backend]:
+        if name not in self._classes:
+            self._classes[name] = plugins.load(name)
+        return self._classes[name]
+
+    def choose(self, place: Place) -> Choice:
+        """Where new snapshots go: what was asked for, else where the workspace's snapshots are, else what fits best.
+
+        Raises ``UnknownBackend``, ``BrokenBackend``, or ``BackendUnusable``
+        when what was asked for, or everything, cannot serve the place.
+        """
+        if place.workspace not in self._choices:
+            self._choices[place.workspace] = self._choose(place)
+        return self._choices[place.workspace]
+
+    def _choose(self, place: Place) -> Choice:
+        if self._given is not None:
+            return Choice(self._given.name, "given by the caller")
+        if self.settings.backend != AUTO:
+            return self._asked(place)
+        held = self.holding(place)
+        if held:
+            return Choice(held[-1], "the workspace's snapshots are in it")
+        fitting = [
+            (report.fitness, report.name)
+            for report in self.reports(place)
+            if report.fitness is not None and report.fitness.usable
+        ]
+        if not fitting:
+            whys = "; ".join(f"{report.name}: {_why_not(report)}" for report in self.reports(place))
+            raise BackendUnusable(f"no backend can protect {place.workspace} ({whys or 'none is installed'}).")
+        fitness, name = max(fitting, key=lambda found: found[0].suitability.value)
+        return Choice(name, fitness.why, _shortfall(fitness))
+
+    def _asked(self, place: Place) -> Choice:
+        name = self.settings.backend
+        fitness = self.backend_class(name).probe(place)
+        if not fitness.usable:
+            raise BackendUnusable(f"{name} cannot protect {place.workspace}: {fitness.why}. Nothing was stored.")
+        return Choice(name, self.settings.asked_by, _shortfall(fitness))
+
+    def holding(self, place: Place) -> tuple[str, ...]:
+        """The backends that hold snapshots of a workspace, the one used last at the end."""
+        record = read_record(place.store, place.workspace_id)
+        if record is not None:
+            return record.backends
+        if not place.store.is_dir():
+            return ()
+        newest: dict[str, int] = {}
+        for name in self.names():
+            try:
+                created = max((snapshot.created_ns for snapshot in self.open(name, place).snapshots()), default=None)
+            except CheckpointError:
+                continue  # a backend that cannot be used here holds nothing that could be listed
+            if created is not None:
+                newest[name] = created
+        return tuple(sorted(newest, key=lambda name: newest[name]))
+
+    def names(self) -> list[str]:
+        """Every backend that is installed or was given."""
+        return sorted({*plugins.offers(), *self._classes})
+
+    def open(self, name: str, place: Place) -> Backend:
+        """The backend of that name at the place; the same one every time. Its part of the store is made if absent."""
+        key = (name, place.workspace)
+        if key not in self._open:
+            private_directory(self.settings.base)
+            private_directory(self.settings.store)
+            self._open[key] = self.backend_class(name).open(place)
+        return self._open[key]
+
+    def reports(self, place: Place | None) -> list[BackendReport]:
+        """Every backend found, where it comes from, and whether it can serve the place."""
+        offers = plugins.offers()
+        found = []
+        for name, loaded in {**plugins.load_all(), **self._classes}.items():
+            origin = " and ".join(offers[name].distributions) if name in offers else "given by the caller"
+            if isinstance(loaded, BrokenBackend):
+                found.append(BackendReport(name, origin, error=str(loaded)))
+            else:
+                found.append(BackendReport(name, origin, fitness=loaded.probe(place) if place is not None else None))
+        return found
+
+    def forget_choice(self, workspace: Path) -> None:
+        """Choose anew next time: the workspace has its first snapshots now."""
+        self._choices.pop(workspace, None)
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def _shortfall(fitness: Fitness) -> str:
+    return fitness.why if fitness.suitability is Suitability.ON_REQUEST else ""
+
+
+def _why_not(report: BackendReport) -> str:
+    return report.error or (report.fitness.why if report.fitness is not None else "not asked")

@@ -1,0 +1,73 @@
+"""One small record a workspace: which backends hold its snapshots, and when it was last touched.
+
+Records only save looking: a lost one is made anew from the snapshots. The keys
+``workdir``, ``created_at`` and ``last_touch`` are those of Hermes's own records.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_checkpoints.contract import Place
+from hermes_checkpoints.kit.publish import private_directory, publish
+
+# A turn in which nothing changed renews the date only this often (seconds).
+_RENEW_AFTER = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    workspace: Path
+    created_at: float
+    last_touch: float
+    """Seconds since the epoch."""
+    backends: tuple[str, ...]
+    """Every backend that snapshots were taken with, the one used last at the end."""
+
+
+def read_record(store: Path, workspace_id: str) -> Record | None:
+    """The record of a workspace; ``None`` when it is missing or not to be believed."""
+    return _read(store / "projects" / f"{workspace_id}.json")
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        raw = json.loads(path.read_bytes())
+        workspace = Path(os.fsdecode(raw["workdir"].encode("utf-8", "surrogateescape")))
+        backends = tuple(str(name) for name in raw.get("backends", ()))
+        return Record(workspace, float(raw["created_at"]), float(raw["last_touch"]), backends)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def records(store: Path) -> Iterator[Record]:
+    """Every workspace on record."""
+    try:
+        found = sorted(entry.name for entry in os.scandir(store / "projects") if entry.name.endswith(".json"))
+    except FileNotFoundError:
+        return
+    for name in found:
+        record = _read(store / "projects" / name)
+        if record is not None:
+            yield record
+
+
+def touch_record(place: Place, backend: str, *, taken: bool) -> None:
+    """Note that a workspace was looked at just now with this backend."""
+    old = read_record(place.store, place.workspace_id)
+    now = time.time()
+    if old is not None and not taken and old.backends[-1:] == (backend,) and now - old.last_touch < _RENEW_AFTER:
+        return
+    others = tuple(name for name in old.backends if name != backend) if old is not None else ()
+    row = {
+        "workdir": os.fsencode(place.workspace).decode("utf-8", "surrogateescape"),
+        "created_at": old.created_at if old is not None else now,
+        "last_touch": now,
+        "backends": [*others, backend],
+    }
+    directory = private_directory(place.store / "projects")
+    # Not synced: a record lost in a power cut is made anew.
+    publish(directory / f"{place.workspace_id}.json", json.dumps(row).encode(), scratch=directory, durable=False)

@@ -1,0 +1,119 @@
+"""A restore from end to end: safety snapshot, plan, and carrying it out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hermes_checkpoints.contract import (
+    Backend,
+    Change,
+    CheckpointError,
+    Note,
+    PathNotFound,
+    Place,
+    Progress,
+    RestoreRefused,
+    Restoring,
+    Saved,
+    Scope,
+    Snapshot,
+    ancestors,
+    split_path,
+)
+from hermes_checkpoints.policy.plan import Plan, make_plan
+from hermes_checkpoints.restore import Options, apply
+from hermes_checkpoints.results import Restored
+
+Keep = Callable[[str], str | None]
+
+
+def preview(
+    backend: Backend, scope: Scope, target: Snapshot, paths: tuple[str, ...] = (), reference: str | None = None
+) -> Plan:
+    """What a restore would do now; nothing is stored or changed."""
+    live = list(_reversed(backend.changes(target.id, scope=scope)))
+    _must_exist(backend, target, paths, live)
+    keep = _keep_edits(_reversed(backend.changes(reference, scope=scope))) if reference is not None else _keep_none
+    return make_plan(target, live, paths, keep)
+
+
+def roll_back(
+    backend: Backend,
+    place: Place,
+    scope: Scope,
+    target: Snapshot,
+    restoring: Restoring,
+    options: Options,
+    progress: Progress,
+    reference: str | None = None,
+) -> Restored:
+    """Save the present state, then make it the target's, within the selection.
+
+    ``reference`` is given to ``undo``: what differs from that snapshot was
+    edited since, and is kept. The workspace's lock is held by the caller.
+    Raises ``RestoreRefused`` when the present state cannot be saved first.
+    """
+    made = _make_root(place.workspace)
+    try:
+        for path in restoring.paths:
+            split_path(path)
+        safety = _save_first(backend, scope, restoring, progress)
+        changes = list(backend.changes(safety.latest.id, target.id))
+        _must_exist(backend, target, restoring.paths, changes)
+        keep = _keep_edits(backend.changes(reference, safety.latest.id)) if reference is not None else _keep_none
+        plan = make_plan(target, changes, restoring.paths, keep)
+    except BaseException:
+        if made:
+            place.workspace.rmdir()
+        raise
+    done = apply(plan, place.workspace, backend, safety.stamp, options)
+    backend.restored(target.id, done.stamps)
+    return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed)
+
+
+def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: Progress) -> Saved:
+    action = {"restore": "before restoring", "undo": "before undoing to", "redo": "before redoing to"}
+    note = Note(f"{action[restoring.action]} {restoring.target[:10]}", restoring=restoring)
+    try:
+        return backend.save(scope, note, progress)
+    except CheckpointError as error:
+        raise RestoreRefused(
+            f"the present state could not be saved first, so nothing was restored or changed: {error}"
+        ) from error
+
+
+def _make_root(workspace: Path) -> bool:
+    """A workspace that was removed altogether comes back: first as an empty directory."""
+    try:
+        workspace.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise RestoreRefused(f"cannot create {workspace}: {error.strerror}. Nothing was changed.") from error
+    return True
+
+
+def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], changes: list[Change]) -> None:
+    for path in paths:
+        split_path(path)
+        if any(change.path == path or path in ancestors(change.path) for change in changes):
+            continue
+        try:
+            backend.entry(target.id, path)
+        except PathNotFound:
+            raise PathNotFound(
+                f"neither snapshot {target.short_id} nor the workspace has {path!r}. Nothing was changed."
+            ) from None
+
+
+def _reversed(changes: Iterator[Change]) -> Iterator[Change]:
+    return (Change(change.path, change.after, change.before) for change in changes)
+
+
+def _keep_none(path: str) -> str | None:
+    return None
+
+
+def _keep_edits(changes: Iterator[Change]) -> Keep:
+    """Keeps the paths that changed since the restore that is being taken back."""
+    edited = {change.path for change in changes}
+    return lambda path: "it was edited after the restore" if path in edited else None

@@ -1,0 +1,82 @@
+"""Where the store is and what its owner wants: arguments, then environment, then ``store/config.toml``."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hermes_checkpoints.contract import CheckpointError, Scope
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for one engine."""
+
+    base: Path
+    """The directory that ``--store`` names; everything of ours is under ``store`` in it."""
+    backend: str = AUTO
+    """The backend asked for, or ``auto``."""
+    asked_by: str = ""
+    """Who asked for it, for people to read."""
+    scope: Scope = field(default=Scope())
+
+    @property
+    def store(self) -> Path:
+        return self.base / "store"
+
+
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """The user's home, resolved."""
+    return Path(os.path.realpath(environ.get("HOME") or os.path.expanduser("~")))
+
+
+def read_settings(
+    store: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
+    scope: Scope | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings that hold. Raises ``CheckpointError`` for a configuration file that cannot be understood."""
+    if store is None:
+        hermes = environ.get("HERMES_HOME") or home_directory(environ) / ".hermes"
+        store = Path(hermes) / "checkpoints"
+    base = Path(os.path.realpath(store))
+    config = _read_config(base / "store" / "config.toml")
+    asked = [
+        (backend, "asked for by the caller"),
+        (environ.get("HERMES_CHECKPOINT_BACKEND"), "HERMES_CHECKPOINT_BACKEND says so"),
+        (config.get("backend"), "the store's config.toml says so"),
+    ]
+    # "auto" at one level is an answer too: it overrides the levels below.
+    name, by = next(((str(name), by) for name, by in asked if name), (AUTO, ""))
+    if scope is None:
+        scope = _scope(config)
+    return Settings(base, name, by, scope)
+
+
+def _read_config(path: Path) -> Mapping[str, object]:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}. Nothing was changed.") from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not TOML: {error}. Nothing was changed; mend or remove it.") from error
+
+
+def _scope(config: Mapping[str, object]) -> Scope:
+    usual = Scope()
+    megabytes = config.get("max_file_size_mb", usual.max_file_size / (1 << 20))
+    more = config.get("exclude", [])
+    if not isinstance(megabytes, int | float) or megabytes < 0:
+        raise CheckpointError("max_file_size_mb in config.toml must be a number, 0 or more. Nothing was changed.")
+    if not isinstance(more, list) or not all(isinstance(pattern, str) for pattern in more):
+        raise CheckpointError("exclude in config.toml must be a list of patterns. Nothing was changed.")
+    return Scope((*usual.excludes, *more), int(megabytes * (1 << 20)))
