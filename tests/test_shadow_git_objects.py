@@ -12,11 +12,14 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hermes_checkpoints_shadow_git import packindex, repository
+
+from hermes_checkpoints.contract import BackendUnusable, StoreDamaged, StoreError
+from hermes_checkpoints_shadow_git import repository
 from hermes_checkpoints_shadow_git.git import ObjectReader, run
 from hermes_checkpoints_shadow_git.objects import (
     DIRECTORY,
@@ -31,8 +34,6 @@ from hermes_checkpoints_shadow_git.objects import (
 from hermes_checkpoints_shadow_git.packindex import MemoryPack, PackIndexes, pack_object, write_index
 from hermes_checkpoints_shadow_git.packs import Moved, PackWriter
 from hermes_checkpoints_shadow_git.repository import Repository
-
-from hermes_checkpoints.contract import BackendUnusable, StoreDamaged, StoreError
 
 REF = "refs/hermes-checkpoints/one"
 
@@ -711,8 +712,6 @@ def test_a_file_that_cannot_be_read_costs_only_itself(repo, reader, tmp_path):
 
 
 def test_a_large_file_is_never_in_memory_as_a_whole(repo, reader, tmp_path):
-    import tracemalloc
-
     size = (40 << 20) + 17
     big = a_large_file(tmp_path / "big", size)
     tracemalloc.start()
@@ -734,8 +733,6 @@ def test_a_large_file_is_never_in_memory_as_a_whole(repo, reader, tmp_path):
 
 
 def test_many_blobs_that_do_not_compress_stay_within_the_memory_promised(repo):
-    import tracemalloc
-
     noise = random.Random(5).randbytes(1 << 20)
     tracemalloc.start()
     try:
@@ -941,4 +938,3 @@ def test_the_fan_out_counts_what_begins_with_each_byte():
     fan_out = struct.unpack_from(">256I", write_index([(oid, 0, 12) for oid in oids], bytes(20)), 8)
     starting = [2, *[0] * 6, 1, *[0] * 247, 1]
     assert fan_out == tuple(accumulate(starting))
-    assert packindex.ID_SIZE == 20

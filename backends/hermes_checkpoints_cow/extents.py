@@ -10,7 +10,8 @@ _HEAD = struct.Struct("=QQIIII")
 _EXTENT = struct.Struct("=QQQQQIIII")
 _FLAG_SYNC = 1
 _LAST = 0x1
-# UNKNOWN, DELALLOC, ENCODED, DATA_ENCRYPTED, NOT_ALIGNED, DATA_INLINE, DATA_TAIL: the address does not say what is there.
+# UNKNOWN, DELALLOC, ENCODED, DATA_ENCRYPTED, NOT_ALIGNED, DATA_INLINE, DATA_TAIL:
+# with one of these the address does not say what is there.
 _UNCLEAR = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400
 _SHARED = 0x2000
 _AT_ONCE = 512
@@ -44,9 +45,7 @@ def _extents(fd: int) -> list[Extent] | None:
         if not mapped:
             return found
         for index in range(mapped):
-            logical, physical, length, _, _, flags, *_ = _EXTENT.unpack_from(
-                buffer, _HEAD.size + index * _EXTENT.size
-            )
+            logical, physical, length, _, _, flags, *_ = _EXTENT.unpack_from(buffer, _HEAD.size + index * _EXTENT.size)
             if flags & _UNCLEAR or not flags & _SHARED:
                 return None
             _append(found, (logical, physical, length, flags & ~_LAST))

@@ -10,7 +10,7 @@ VARIABLE = "HERMES_CHECKPOINT_COW_DIR"
 
 
 def find_home(place: Place, name: str) -> Path:
-    """The directory for clones: what the environment says, else where this workspace's were put before, else the store."""
+    """The directory for clones: what the environment says, else where they were put before, else the store."""
     asked = os.environ.get(VARIABLE)
     if asked:
         return Path(os.path.realpath(asked)) / name

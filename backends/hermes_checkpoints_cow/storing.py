@@ -61,11 +61,8 @@ class Storing(Batch):
         if before is not None and before.kind is Kind.FILE and before.size == size and self._same(fd, size, before.key):
             self._keys.append(before.key)
             return
-        where: Own | Packed
-        if size <= SMALL and not self._clone_small:
-            where = self._pack(_read(fd, size))
-        else:
-            where = self._place(fd, size)
+        packed = size <= SMALL and not self._clone_small
+        where = self._pack(_read(fd, size)) if packed else self._place(fd, size)
         self._undo = where
         self._keys.append(where.key())
         self.stored += 1
@@ -83,7 +80,7 @@ class Storing(Batch):
         with self._vault.opened(stored) as other:
             return share_all_blocks(fd, other)
 
-    def _place(self, fd: int, size: int) -> Own | Packed:
+    def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
         try:
             placed = place_content(fd, self._dir, str(number), mode=0o400, may_copy=self._may_copy)
@@ -137,8 +134,9 @@ class Storing(Batch):
         with self._storing():
             if self._data >= 0:
                 os.ftruncate(self._data, self._end)
-            if self._home.is_dir() and os.listdir(self._dir):
-                sync_all([self._home / name for name in os.listdir(self._dir)], self._home)
+            # By path: Btrfs lists through an open descriptor only what was there when it was opened.
+            if files := [self._home / name for name in os.listdir(self._home)]:
+                sync_all(files, self._home)
                 self._home.rename(self._vault.batches / self._home.name)
                 sync_path(self._vault.batches)
             if not self._snapshots.is_dir():

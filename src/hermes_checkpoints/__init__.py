@@ -5,7 +5,7 @@ The Python interface is :class:`Engine`; what it answers is in
 :mod:`hermes_checkpoints.contract`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints.contract import CheckpointError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckpointError", "Engine"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """``Engine`` is imported when it is asked for: backends import this package too."""
     if name == "Engine":
         from hermes_checkpoints.engine import Engine

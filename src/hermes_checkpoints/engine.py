@@ -26,9 +26,7 @@ from typing import BinaryIO, Self
 
 from hermes_checkpoints import results
 from hermes_checkpoints.contract import (
-    AmbiguousId,
     Backend,
-    CheckpointError,
     Kind,
     LeftOut,
     Note,
@@ -50,6 +48,7 @@ from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import redoable, undoable
 from hermes_checkpoints.policy.plan import Plan
+from hermes_checkpoints.policy.references import resolve
 from hermes_checkpoints.records import read_record, records, touch_record
 from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import preview, roll_back
@@ -128,32 +127,18 @@ class Engine:
         snapshots = self.list(place.workspace)
         if not snapshots:
             raise SnapshotNotFound(f"{place.workspace} has no snapshots.")
-        wanted = ref.lower()
-        if len(wanted) >= 4:
-            fitting = [snapshot for snapshot in snapshots if snapshot.id.startswith(wanted)]
-            if len(fitting) > 1:
-                ids = ", ".join(snapshot.id[: len(wanted) + 6] for snapshot in fitting)
-                raise AmbiguousId(f"{ref!r} is the beginning of {len(fitting)} ids: {ids}. Give more of it.")
-            if fitting:
-                return fitting[0]
-        if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(snapshots):
-            return snapshots[int(wanted) - 1]
-        raise SnapshotNotFound(
-            f"{place.workspace} has no snapshot {ref!r}; it has {len(snapshots)}, see `list`. Nothing was changed."
-        )
+        return resolve(ref, snapshots)
 
     def show(self, workspace: PathLike, ref: str) -> results.Shown:
         """One snapshot in figures, and everything that it left out."""
-        place, snapshot, backend = self._found(workspace, ref)
+        _, snapshot, backend = self._found(workspace, ref)
         counts = dict.fromkeys(Kind, 0)
         left_out = []
         for path, entry in backend.entries(snapshot.id):
             counts[entry.kind] += 1 if path else 0
             if not entry.held:
                 left_out.append(LeftOut(path, entry.reason))
-        return results.Shown(
-            snapshot, counts[Kind.FILE], counts[Kind.DIR], counts[Kind.LINK], snapshot.size, left_out
-        )
+        return results.Shown(snapshot, counts[Kind.FILE], counts[Kind.DIR], counts[Kind.LINK], snapshot.size, left_out)
 
     def diff(
         self, workspace: PathLike, ref: str | None = None, paths: Sequence[str] = ()
@@ -227,9 +212,7 @@ class Engine:
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         with self._alone(place):
-            done = roll_back(
-                backend, place, self.settings.scope, target, restoring, options, self._progress, reference
-            )
+            done = roll_back(backend, place, self.settings.scope, target, restoring, options, self._progress, reference)
             touch_record(place, backend.name, taken=True)
         return done
 

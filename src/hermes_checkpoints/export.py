@@ -25,4 +25,4 @@ def lay_out(backend: Backend, snapshot: Snapshot, target: Path) -> Exported:
     assert root.after is not None
     plan = make_plan(snapshot, (Change("", root.after._replace(mode=0), root.after), *changes))
     done = apply(plan, target, backend, lambda path: None, Options(times=True))
-    return Exported(len(done.written), [*done.failed, *done.kept])
+    return Exported(len(done.stamps), [*done.failed, *done.kept])

@@ -48,7 +48,11 @@ class Applied:
 
 
 def apply(
-    plan: Plan, root: Path, backend: Backend, stamp: Callable[[str], Stamp | None], options: Options = Options()  # noqa: B008
+    plan: Plan,
+    root: Path,
+    backend: Backend,
+    stamp: Callable[[str], Stamp | None],
+    options: Options = Options(),
 ) -> Applied:
     """Carry out a plan below ``root``.
 

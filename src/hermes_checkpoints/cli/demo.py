@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, shown, size
+from hermes_checkpoints.cli.screen import Screen, counted, fit, harmless, leave_stdout, shown, size
 from hermes_checkpoints.contract import DEFAULT_EXCLUDES, CheckpointError, LeftOut, Snapshot
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Taken, Unchanged
@@ -47,10 +47,15 @@ def main(words: Sequence[str] | None = None) -> int:
         with _scratch(source) as scratch:
             if scratch.is_relative_to(source):
                 parser.error(f"{source} holds the scratch directory too; name a smaller tree")
-            return _Demo(source, scratch).run()
+            code = _Demo(source, scratch).run()
+            sys.stdout.flush()
+            return code
     except CheckpointError as error:
         print(f"the demonstration failed: {error}", file=sys.stderr)
         return codes.FAILED
+    except BrokenPipeError:
+        leave_stdout()
+        return codes.BROKEN_PIPE
     except KeyboardInterrupt:
         print("\nthe demonstration was interrupted; its scratch directory is gone", file=sys.stderr)
         return codes.INTERRUPTED
@@ -82,9 +87,7 @@ class _Demo:
         for report in engine.backends(self.tree):
             if report.name == choice.name:
                 continue
-            fitness = report.fitness
-            verdict = f"{fitness.suitability.name.lower()}: {fitness.why}" if fitness else f"broken: {report.error}"
-            self.say(harmless(f"  {report.name} instead: {verdict}"))
+            self.say(harmless(f"  {report.name} instead: {' · '.join(fit(report))}"))
 
     def turns(self, engine: Engine) -> Snapshot:
         """A few turns of an agent, a snapshot after each; the last one."""
@@ -147,7 +150,9 @@ class _Demo:
             for line in [*wrong, *(f"{one.path}: {one.reason}" for one in done.failed)][:SHOWN]:
                 self.say("  " + harmless(line), "red")
             return codes.FAILED
-        self.say(f"\nProved: all {len(before)} paths are back byte for byte, with their modes.", "bold green")
+        self.say(
+            f"\nProved: all {len(before)} paths are as they were, byte for byte and with their modes.", "bold green"
+        )
         return codes.DONE
 
     def destroy(self) -> str:

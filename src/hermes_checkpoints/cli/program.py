@@ -1,7 +1,6 @@
 """``hermes-checkpoints``: understand, do, and say in the exit code how it went."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.arguments import COMMANDS, PROGRAM, UsageError, parse
-from hermes_checkpoints.cli.screen import Screen, harmless
+from hermes_checkpoints.cli.screen import Screen, harmless, leave_stdout
 
 if TYPE_CHECKING:
     from hermes_checkpoints.engine import Engine
@@ -26,14 +25,14 @@ INTERRUPTED |= dict.fromkeys(("undo", "redo"), INTERRUPTED["restore"])
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code (see ``codes``). Prints, and never raises what a user can cause."""
     words = sys.argv[1:] if words is None else words
-    screen = Screen(json="--json" in words)
+    screen = Screen(json="--json" in words[: words.index("--") if "--" in words else None])
     try:
         code = _run(words, screen)
         sys.stdout.flush()  # here, where a full disk is still an error of ours
     except UsageError as error:
         return _failed(screen, codes.USAGE, "UsageError", str(error))
     except BrokenPipeError:
-        _leave_stdout()
+        leave_stdout()
         return codes.BROKEN_PIPE
     except KeyboardInterrupt:
         command = next((word for word in words if word in COMMANDS), "")
@@ -88,12 +87,3 @@ def _failed(screen: Screen, code: int, kind: str, message: str) -> int:
     if screen.json:
         screen.document({"error": {"kind": kind, "message": message}})
     return code
-
-
-def _leave_stdout() -> None:
-    """Let the interpreter's last flush go nowhere, instead of into the pipe that is gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, sys.stdout.fileno())
-    finally:
-        os.close(nowhere)

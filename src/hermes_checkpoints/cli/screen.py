@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from hermes_checkpoints.results import BackendReport
+
 LINES = 40  # of a long list, on a terminal
 
 
@@ -42,6 +44,13 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 def _octal(character: str) -> str:
     """The bytes of a character as git writes them."""
     return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def fit(report: "BackendReport") -> tuple[str, str]:
+    """In a word and in a sentence: how well a backend can serve a directory."""
+    if report.fitness is None:
+        return "broken", harmless(report.error or "it does not load")
+    return report.fitness.suitability.name.lower().replace("_", " "), harmless(report.fitness.why)
 
 
 def portable(name: str) -> str:
@@ -88,6 +97,15 @@ def size(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def leave_stdout() -> None:
+    """Let the interpreter's last flush go nowhere, instead of into a pipe that is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
 
 
 class Screen:

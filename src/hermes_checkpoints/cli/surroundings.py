@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, harmless, iso, portable, shown, size, when
+from hermes_checkpoints.cli.screen import Screen, fit, harmless, iso, portable, shown, size, when
 from hermes_checkpoints.contract import BackendError
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import BackendReport, WorkspaceStatus
@@ -26,9 +26,9 @@ def backends(asked: Namespace, engine: Engine, screen: Screen) -> int:
         listed = [_document(report) for report in reports]
         screen.document({"workspace": portable(str(workspace)), "chosen": chosen, "why": why, "backends": listed})
         return code
-    rows = [(_mark(report, chosen), report.name, harmless(report.distribution), _verdict(report)) for report in reports]
+    rows = [(_mark(report, chosen), report.name, harmless(report.distribution), *fit(report)) for report in reports]
     if screen.terminal:
-        screen.table(("", "backend", "from", f"for {shown(str(workspace))}"), rows)
+        screen.table(("", "backend", "from", "fit", f"for {shown(str(workspace))}"), rows)
         screen.line(harmless(f"chosen: {chosen}: {why}" if chosen else why), "green" if chosen else "bold red")
     else:
         for row in rows:
@@ -40,12 +40,6 @@ def backends(asked: Namespace, engine: Engine, screen: Screen) -> int:
 
 def _mark(report: BackendReport, chosen: str | None) -> str:
     return "*" if report.name == chosen else "-"
-
-
-def _verdict(report: BackendReport) -> str:
-    if report.fitness is None:
-        return harmless(f"broken: {report.error or 'does not load'}")
-    return harmless(f"{report.fitness.suitability.name.lower()}: {report.fitness.why}")
 
 
 def _document(report: BackendReport) -> dict[str, object]:

@@ -50,6 +50,8 @@ from hermes_checkpoints.contract.trees import (
 )
 
 __all__ = [
+    "DEFAULT_EXCLUDES",
+    "DEFAULT_MAX_FILE_SIZE",
     "AmbiguousId",
     "Backend",
     "BackendError",
@@ -58,8 +60,6 @@ __all__ = [
     "Capability",
     "Change",
     "CheckpointError",
-    "DEFAULT_EXCLUDES",
-    "DEFAULT_MAX_FILE_SIZE",
     "Damage",
     "Entry",
     "Fitness",

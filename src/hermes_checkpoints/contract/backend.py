@@ -150,9 +150,11 @@ class Backend(ABC):
 
         A stat cache may learn from it, so that nothing is stored again.
         """
+        return
 
     def close(self) -> None:
         """Let go of files and processes. The backend may be closed twice."""
+        return
 
     def __enter__(self) -> Self:
         return self

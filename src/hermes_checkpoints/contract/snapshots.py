@@ -12,12 +12,13 @@ from hermes_checkpoints.contract.trees import LeftOut, Stamp
 DEFAULT_MAX_FILE_SIZE = 10 * 1024 * 1024
 
 # Hermes Agent's list, so that a change of engine does not change what is saved.
-DEFAULT_EXCLUDES: tuple[str, ...] = tuple(
-    """node_modules/ dist/ build/ target/ out/ .next/ .nuxt/ __pycache__/ *.pyc *.pyo .cache/
-    .pytest_cache/ .mypy_cache/ .ruff_cache/ coverage/ .coverage .venv/ venv/ env/ .git/ .hg/ .svn/
-    .worktrees/ *.so *.dylib *.dll *.o *.a *.jar *.class *.exe *.obj *.mp4 *.mov *.mkv *.webm *.zip
-    *.tar *.tar.gz *.tgz *.7z *.rar *.iso .env .env.* .env.local .env.*.local .DS_Store Thumbs.db
-    *.log""".split()
+DEFAULT_EXCLUDES = tuple(
+    (
+        "node_modules/ dist/ build/ target/ out/ .next/ .nuxt/ __pycache__/ *.pyc *.pyo .cache/ "
+        ".pytest_cache/ .mypy_cache/ .ruff_cache/ coverage/ .coverage .venv/ venv/ env/ .git/ .hg/ .svn/ "
+        ".worktrees/ *.so *.dylib *.dll *.o *.a *.jar *.class *.exe *.obj *.mp4 *.mov *.mkv *.webm *.zip "
+        "*.tar *.tar.gz *.tgz *.7z *.rar *.iso .env .env.* .env.local .env.*.local .DS_Store Thumbs.db *.log"
+    ).split()
 )
 
 

@@ -19,7 +19,7 @@ SKEW_NS = 300_000_000_000
 COARSE_NS = 2_000_000_000
 
 _LOCAL = frozenset(
-    "ext2 ext3 ext4 xfs btrfs tmpfs ramfs overlay zfs f2fs bcachefs vfat exfat ntfs3 jfs reiserfs nilfs2 squashfs".split()
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "overlay", "zfs", "f2fs", "bcachefs", "vfat", "exfat"}
 )
 
 _FINE = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})

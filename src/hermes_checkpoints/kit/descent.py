@@ -58,7 +58,9 @@ class Descent:
             above = os.open("..", DIRECTORY, dir_fd=self.fd)
             if self._identity(above) != self._identities[-2]:
                 os.close(above)
-                raise WorkspaceError(f"{'/'.join(self.names)} was moved while it was read. Nothing was stored; try again.")
+                raise WorkspaceError(
+                    f"{'/'.join(self.names)} was moved while it was read. Nothing was stored; try again."
+                )
             self._fds[-2] = above
         os.close(self.fd)
         self._fds.pop()

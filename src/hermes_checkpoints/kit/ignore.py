@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from hermes_checkpoints.kit.patterns import Group, compile_rules
+from hermes_checkpoints.kit.patterns import Tests, compile_rules
 
 RULE_FILES = (".gitignore", ".hermesignore")
 """The names whose contents ``Rules.inside`` takes, in this order."""
@@ -25,6 +25,9 @@ class _Source(NamedTuple):
     offset: int
 
 
+_Chain = list[tuple[int, Tests]]
+
+
 class _Sources:
     """Every text in force, the highest precedence first; compiled when first asked."""
 
@@ -36,16 +39,16 @@ class _Sources:
         self.hermesignore = hermesignore
         self.gitignore = gitignore
         self.rest = rest
-        self._tests: tuple[list[tuple[int, Group]], list[tuple[int, Group]]] | None = None
+        self._tests: tuple[_Chain, _Chain] | None = None
 
-    def tests(self, *, for_dirs: bool) -> list[tuple[int, Group]]:
-        """The groups in the order in which they decide. Two threads may both compile; the result is the same."""
+    def tests(self, *, for_dirs: bool) -> _Chain:
+        """What each text says, in the order of precedence. Two threads may both compile; the result is the same."""
         if self._tests is None:
             chain = (*self.hermesignore, *self.gitignore, *self.rest)
             compiled = [(source.offset, compile_rules(source.text)) for source in chain]
             self._tests = (
-                [(offset, group) for offset, rules in compiled for group in rules.for_files],
-                [(offset, group) for offset, rules in compiled for group in rules.for_dirs],
+                [(offset, rules.for_files) for offset, rules in compiled],
+                [(offset, rules.for_dirs) for offset, rules in compiled],
             )
         return self._tests[for_dirs]
 
@@ -86,13 +89,10 @@ class Rules:
     def ignores(self, name: str, is_dir: bool) -> bool:  # noqa: FBT001  # called for every name, by position
         """Whether ``name``, directly inside this directory, is left out. A symlink to a directory is no directory."""
         raw = os.fsencode(name)
-        for offset, (ignored, names, suffixes, name_match, paths, path_match) in self._sources.tests(for_dirs=is_dir):
-            if raw in names or raw.endswith(suffixes) or (name_match and name_match(raw)):
+        for offset, tests in self._sources.tests(for_dirs=is_dir):
+            ignored = tests.decide(raw, self._path[offset:] + raw)
+            if ignored is not None:
                 return ignored
-            if paths or path_match:
-                path = self._path[offset:] + raw
-                if path in paths or (path_match and path_match(path)):
-                    return ignored
         return False
 
 

@@ -50,14 +50,18 @@ def decode_node(data: bytes) -> dict[str, Entry]:
         for letter, name, mode, mtime_ns, size, key, *rest in json.loads(data):
             kind = _KINDS[letter]
             raw = bytes.fromhex(key) if kind in (Kind.FILE, Kind.DIR) else _raw(key)
-            if not name or "/" in name or "\0" in name or name in (".", ".."):
-                raise ValueError(f"a directory cannot have the entry {name!r}")
+            _check_name(name)
             entries[os.fsdecode(_raw(name))] = Entry(
                 kind, mode & 0o7777, mtime_ns, size, raw, _decode_xattrs(rest[0]) if rest else ()
             )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamaged(f"a stored directory cannot be read: {error}. Nothing was changed.") from error
     return entries
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError(f"a directory cannot have the entry {name!r}")
 
 
 def _encode_xattrs(xattrs: Xattrs) -> dict[str, str]:

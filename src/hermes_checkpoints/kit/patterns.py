@@ -1,4 +1,4 @@
-"""A rule file in gitignore syntax as a few quick tests of a name. Pure; each text is compiled once a process."""
+"""A rule file in gitignore syntax as a quick test of names. Pure; each text is compiled once a process."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,8 +10,7 @@ from hermes_checkpoints.kit.wildmatch import is_plain, translate
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-Match = Callable[[bytes], object]
-"""Truthy for what fits."""
+Match = Callable[[bytes], re.Match[bytes] | None]
 
 
 class Pattern(NamedTuple):
@@ -31,32 +30,57 @@ class Pattern(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Consecutive lines of one polarity as one test: what fits any of them is decided.
+    """Several lines as one test of a name.
 
     Sets and suffixes take the lines without wildcards, which are nearly all in
     practice: they cost nothing to compile and little to ask.
     """
 
-    ignored: bool
     names: frozenset[bytes]
     suffixes: tuple[bytes, ...]
     name_match: Match | None
     paths: frozenset[bytes]
     path_match: Match | None
 
+    def fits(self, name: bytes, path: bytes) -> bool:
+        """Whether any of the lines fits; ``path`` is the name's, below the rule file's directory."""
+        names, suffixes, name_match, paths, path_match = self
+        return (
+            name in names
+            or path in paths
+            or name.endswith(suffixes)
+            or (name_match is not None and name_match(name) is not None)
+            or (path_match is not None and path_match(path) is not None)
+        )
+
+
+class Tests(NamedTuple):
+    """What a rule file says of files, or of directories."""
+
+    screen: Group
+    """All lines. Most names fit none, and one test tells."""
+    runs: tuple[tuple[bool, Group], ...]
+    """Consecutive lines of one polarity, the last first: the first that fits decides by its ``ignored``."""
+
+    def decide(self, name: bytes, path: bytes) -> bool | None:
+        """Whether the rule file ignores a name; None when it says nothing of it."""
+        if self.screen.fits(name, path):
+            for ignored, group in self.runs:
+                if group.fits(name, path):
+                    return ignored
+        return None
+
 
 class RuleFile(NamedTuple):
-    """The groups of a rule file, its last line's first: the first that fits decides."""
-
-    for_files: tuple[Group, ...]
-    for_dirs: tuple[Group, ...]
+    for_files: Tests
+    for_dirs: Tests
 
 
 @lru_cache(maxsize=128)
 def compile_rules(text: bytes) -> RuleFile:
     """The tests that a rule file asks for. A line that can match nothing never disturbs the others."""
     patterns = list(parse(text))
-    return RuleFile(_groups([p for p in patterns if not p.dir_only]), _groups(patterns))
+    return RuleFile(_tests([p for p in patterns if not p.dir_only]), _tests(patterns))
 
 
 def parse(text: bytes) -> Iterator[Pattern]:
@@ -83,16 +107,15 @@ def _trimmed(line: bytes) -> bytes:
     return line[: len(bare) + backslashes % 2]
 
 
-def _groups(patterns: list[Pattern]) -> tuple[Group, ...]:
-    groups = [_group(list(lines)) for _, lines in groupby(patterns, lambda pattern: pattern.ignored)]
-    return tuple(reversed(groups))
+def _tests(patterns: list[Pattern]) -> Tests:
+    runs = [(ignored, _group(list(lines))) for ignored, lines in groupby(patterns, lambda pattern: pattern.ignored)]
+    return Tests(_group(patterns), tuple(reversed(runs)))
 
 
 def _group(patterns: list[Pattern]) -> Group:
     plain = [p for p in patterns if is_plain(p.glob)]
     globs = [p for p in patterns if not is_plain(p.glob) and not p.is_suffix]
     return Group(
-        ignored=patterns[0].ignored,
         names=frozenset(p.glob for p in plain if not p.anchored),
         suffixes=tuple(p.glob[1:] for p in patterns if p.is_suffix),
         name_match=_any_of([p.glob for p in globs if not p.anchored]),

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,7 +55,7 @@ def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True
     ``scratch`` is a directory on the same filesystem that only the caller
     writes to. Raises ``StoreError`` with nothing changed.
     """
-    beside = scratch / f"{target.name}.{os.getpid()}.new"
+    beside = scratch / f"{secrets.token_hex(8)}.new"  # pids repeat across containers
     try:
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -84,7 +85,9 @@ def private_directory(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
         if status.st_uid != os.geteuid():
-            raise StoreRefused(f"{path} belongs to another user. Nothing was touched; use a store of your own (--store).")
+            raise StoreRefused(
+                f"{path} belongs to another user. Nothing was touched; use a store of your own (--store)."
+            )
         if status.st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:

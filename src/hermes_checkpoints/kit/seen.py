@@ -13,7 +13,8 @@ from hermes_checkpoints.kit.attributes import Xattrs
 
 # An item of a listing: ("name", mode, size, mtime_ns, ctime_ns, inode) for a file or link;
 # "name/" for a directory; "name" for a file that the rules leave out, which is not looked at.
-Item = tuple[str, int, int, int, int, int] | str
+FileItem = tuple[str, int, int, int, int, int]
+Item = FileItem | str
 
 
 class Seen:
@@ -91,12 +92,33 @@ class Seen:
             elif name in self.pruned:
                 yield name, Entry.left_out(Reason(self.pruned[name][1]))
 
-    def item(self, name: str) -> tuple[str, int, int, int, int, int] | None:
+    def item(self, name: str) -> FileItem | None:
         """The listed file or link of that name."""
         for item in self.listing:
             if isinstance(item, tuple) and item[0] == name:
                 return item
         return None
+
+    @property
+    def paths(self) -> int:
+        """Everything held below, and this directory."""
+        return 1 + self.files + self.folders
+
+    def take_over(self, old: "Seen") -> None:
+        """Become what was seen before, but for the directories below. Shares what never changes."""
+        self.listing, self.keys, self.xattrs_of, self.pruned = old.listing, old.keys, old.xattrs_of, old.pruned
+        self.rules, self.rule_files = old.rules, old.rule_files
+        self.out = dict(old.out)
+        self.key, self.files, self.folders, self.size = old.key, old.files, old.folders, old.size
+
+    def keep(self, name: str, old: "Seen") -> None:
+        """Take over one name that has not changed."""
+        if name in old.out:
+            self.out[name] = old.out[name]
+            return
+        self.keys[name] = old.keys[name]
+        if name in old.xattrs_of:
+            self.xattrs_of[name] = old.xattrs_of[name]
 
     def total(self) -> None:
         """Sum up what is below, from the children's sums."""
@@ -110,7 +132,7 @@ class Seen:
             self.size += child.size
 
 
-def item_of(name: str, status: os.stat_result) -> tuple[str, int, int, int, int, int]:
+def item_of(name: str, status: os.stat_result) -> FileItem:
     return (name, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -118,5 +140,5 @@ def directory_stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return (status.st_mode, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def stamp_of(item: tuple[str, int, int, int, int, int]) -> Stamp:
+def stamp_of(item: FileItem) -> Stamp:
     return Stamp(*item[1:])

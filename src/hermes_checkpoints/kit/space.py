@@ -9,7 +9,7 @@ _BLOCK = 512  # st_blocks counts in these, whatever the filesystem's own block i
 
 
 def space_of(directory: Path) -> Usage:
-    """Apparent and allocated bytes of everything below a directory; blocks shared with other files count as allocated."""
+    """Apparent and allocated bytes of everything below a directory; shared blocks count as allocated."""
     apparent = real = 0
     todo = [str(directory)]
     while todo:

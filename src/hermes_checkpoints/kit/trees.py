@@ -92,15 +92,17 @@ class TreeBackend(Backend):
                 capture = Capture(self.place.workspace, self._stores(), scope, batch, progress, learned)
                 tree = capture.run(memory.tree if memory else None)
                 snapshot = None
-                if latest is None or capture.changed or note.restoring is not None:
+                if latest is None or capture.tally.changed or note.restoring is not None:
                     capture.nodes()
                     entry = tree.own_entry()
-                    snapshot = self._publish(batch, note, entry, capture.stats(tree).files, tree.size, capture.changed)
+                    snapshot = self._publish(
+                        batch, note, entry, capture.stats(tree).files, tree.size, capture.tally.changed
+                    )
             finally:
                 batch.abandon()
             now = snapshot or latest
             assert now is not None
-            if snapshot is not None or capture.opened:
+            if snapshot is not None or capture.tally.opened:
                 self._memory.store(Memory(tree, now.id, self._header(now.id), scope.max_file_size))
             stats = capture.stats(tree)
             return Saved(snapshot, now, tuple(left_out(tree)), stats, lambda path: stamp_at(tree, path))
@@ -163,7 +165,7 @@ class TreeBackend(Backend):
         for snapshot in sorted(ids, key=lambda snapshot: ids[snapshot], reverse=True):
             yield self._snapshot(snapshot)[0]
 
-    def changes(self, since: str, until: str | None = None, *, scope: Scope = Scope()) -> Iterator[Change]:  # noqa: B008
+    def changes(self, since: str, until: str | None = None, *, scope: Scope = Scope()) -> Iterator[Change]:
         before = self._root(since)
         if until is not None:
             yield from compare(before, self._root(until), self._same_content)
@@ -186,7 +188,11 @@ class TreeBackend(Backend):
             return same_bytes(self.place.workspace, split_path(path), stored)
 
     def entry(self, snapshot: str, path: str) -> Entry:
-        tree: StoredTree | None = self._root(snapshot)
+        return self._find(self._root(snapshot), snapshot, path)
+
+    @staticmethod
+    def _find(root: StoredTree, snapshot: str, path: str) -> Entry:
+        tree: StoredTree | None = root
         found: tuple[Entry, StoredTree | None] | None = None
         for part in split_path(path):
             found = tree.children().get(part) if tree is not None else None
@@ -209,7 +215,8 @@ class TreeBackend(Backend):
         if memory is None or not clock.stamps_are_exact(self.place.workspace):
             return
         learned: dict[str, Learned] = {}
+        root = self._root(snapshot)
         for path, (mode, size, mtime_ns, ctime_ns, inode) in stamps.items():
-            entry = self.entry(snapshot, path)
+            entry = self._find(root, snapshot, path)
             learned[path] = ((mode, size, mtime_ns, ctime_ns, inode), entry.key, entry.xattrs)
         self._memory.store(replace(memory, restored=snapshot, learned=learned))
