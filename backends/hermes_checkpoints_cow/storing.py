@@ -38,14 +38,20 @@ class Storing(Batch):
         self._clone_small = first
         self._batch = secrets.token_bytes(8)
         self._home = scratch / self._batch.hex()
-        with self._storing():
-            shutil.rmtree(scratch, ignore_errors=True)  # left by a holder of the workspace's lock that was killed
-            self._home.mkdir(mode=0o700, parents=True)
-            self._dir = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._opened = -1
         self._data = -1
         self._end = 0
         self._keys: list[bytes] = []
         self._undo: Own | Packed | None = None
+
+    def _open(self) -> int:
+        """The batch's directory, made when there is something to store: an unchanged turn writes nothing."""
+        if self._opened < 0:
+            with self._storing():
+                shutil.rmtree(self._scratch, ignore_errors=True)  # left by a holder of the lock that was killed
+                self._home.mkdir(mode=0o700, parents=True)
+                self._opened = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._opened
 
     @contextmanager
     def _storing(self) -> Iterator[None]:
@@ -83,7 +89,7 @@ class Storing(Batch):
     def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
         try:
-            placed = place_content(fd, self._dir, str(number), mode=0o400, may_copy=self._may_copy)
+            placed = place_content(fd, self._open(), str(number), mode=0o400, may_copy=self._may_copy)
         except TooLargeToCopy as error:
             raise LeaveOut(Reason.TOO_LARGE) from error
         except OSError as error:
@@ -103,7 +109,7 @@ class Storing(Batch):
         with self._storing():
             if self._data < 0:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self._data = os.open(DATA, flags, 0o400, dir_fd=self._dir)
+                self._data = os.open(DATA, flags, 0o400, dir_fd=self._open())
             view = memoryview(data)
             while view:
                 written = os.pwrite(self._data, view, self._end)
@@ -114,7 +120,7 @@ class Storing(Batch):
     def drop(self) -> None:
         self._keys.pop()
         if isinstance(self._undo, Own):
-            os.unlink(str(self._undo.number), dir_fd=self._dir)
+            os.unlink(str(self._undo.number), dir_fd=self._open())
         elif isinstance(self._undo, Packed):
             self._end = self._undo.offset
         if self._undo is not None:
@@ -131,6 +137,7 @@ class Storing(Batch):
         snapshot = id_of(header)
         if snapshot is None:
             return None
+        self._open()
         with self._storing():
             if self._data >= 0:
                 os.ftruncate(self._data, self._end)
@@ -146,10 +153,12 @@ class Storing(Batch):
         return snapshot
 
     def abandon(self) -> None:
-        for fd in (self._data, self._dir):
+        if self._opened < 0:
+            return
+        for fd in (self._data, self._opened):
             if fd >= 0:
                 os.close(fd)
-        self._data = self._dir = -1
+        self._data = self._opened = -1
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 

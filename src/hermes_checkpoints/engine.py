@@ -102,8 +102,9 @@ class Engine:
         choice = self._opener.choose(place)
         backend = self._opener.open(choice.name, place)
         with self._alone(place):
+            held = self._opener.holding(place)
             saved = backend.save(self.settings.scope, Note(reason, request), self._progress)
-            touch_record(place, choice.name, taken=saved.snapshot is not None)
+            touch_record(place, choice.name, held, taken=saved.snapshot is not None)
         if turn is not None:
             self._turns[place.workspace] = turn
         if saved.snapshot is None:
@@ -213,7 +214,7 @@ class Engine:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         with self._alone(place):
             done = roll_back(backend, place, self.settings.scope, target, restoring, options, self._progress, reference)
-            touch_record(place, backend.name, taken=True)
+            touch_record(place, backend.name, self._opener.holding(place), taken=True)
         return done
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:

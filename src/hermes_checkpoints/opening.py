@@ -76,7 +76,7 @@ class Opener:
     def holding(self, place: Place) -> tuple[str, ...]:
         """The backends that hold snapshots of a workspace, the one used last at the end."""
         record = read_record(place.store, place.workspace_id)
-        if record is not None:
+        if record is not None and record.backends:  # Hermes itself writes records without ours in them
             return record.backends
         if not place.store.is_dir():
             return ()
@@ -98,7 +98,6 @@ class Opener:
         """The backend of that name at the place; the same one every time. Its part of the store is made if absent."""
         key = (name, place.workspace)
         if key not in self._open:
-            private_directory(self.settings.base)
             private_directory(self.settings.store)
             self._open[key] = self.backend_class(name).open(place)
         return self._open[key]
@@ -114,10 +113,6 @@ class Opener:
             else:
                 found.append(BackendReport(name, origin, fitness=loaded.probe(place) if place is not None else None))
         return found
-
-    def forget_choice(self, workspace: Path) -> None:
-        """Choose anew next time: the workspace has its first snapshots now."""
-        self._choices.pop(workspace, None)
 
     def close(self) -> None:
         while self._open:

@@ -7,11 +7,12 @@ Records only save looking: a lost one is made anew from the snapshots. The keys
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_checkpoints.contract import Place
+from hermes_checkpoints.contract import Place, StoreError
 from hermes_checkpoints.kit.publish import private_directory, publish
 
 # A turn in which nothing changed renews the date only this often (seconds).
@@ -55,19 +56,23 @@ def records(store: Path) -> Iterator[Record]:
             yield record
 
 
-def touch_record(place: Place, backend: str, *, taken: bool) -> None:
-    """Note that a workspace was looked at just now with this backend."""
+def touch_record(place: Place, backend: str, holding: Sequence[str], *, taken: bool) -> None:
+    """Note that a workspace was looked at just now with this backend, and which others hold snapshots of it.
+
+    Failing to is no failure of the snapshot that was taken: the record is made anew later.
+    """
     old = read_record(place.store, place.workspace_id)
     now = time.time()
     if old is not None and not taken and old.backends[-1:] == (backend,) and now - old.last_touch < _RENEW_AFTER:
         return
-    others = tuple(name for name in old.backends if name != backend) if old is not None else ()
+    others = [name for name in holding if name != backend]
     row = {
         "workdir": os.fsencode(place.workspace).decode("utf-8", "surrogateescape"),
         "created_at": old.created_at if old is not None else now,
         "last_touch": now,
         "backends": [*others, backend],
     }
-    directory = private_directory(place.store / "projects")
-    # Not synced: a record lost in a power cut is made anew.
-    publish(directory / f"{place.workspace_id}.json", json.dumps(row).encode(), scratch=directory, durable=False)
+    with suppress(StoreError):
+        directory = private_directory(place.store / "projects")
+        # Not synced: a record lost in a power cut is made anew.
+        publish(directory / f"{place.workspace_id}.json", json.dumps(row).encode(), scratch=directory, durable=False)

@@ -6,14 +6,13 @@ Each file is the old one or the new one at every moment.
 
 import errno
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Entry, Kind, Stamp
-from hermes_checkpoints.kit.publish import FEW, sync_all
+from hermes_checkpoints.kit.publish import FEW, sync_filesystem
 from hermes_checkpoints.kit.writing import Moved, TreeWriter, scratch_name
 from hermes_checkpoints.policy.plan import Action, Plan, Step
 from hermes_checkpoints.results import Failure
@@ -60,7 +59,7 @@ def apply(
     has moved since is kept. Per-path failures are reported, not raised.
     """
     done = Applied(kept=[Failure(step.path, step.reason) for step in plan.of(Action.KEEP)])
-    many = len(plan.steps) > FEW and sys.platform == "linux"
+    many = len(plan.steps) > FEW
     with TreeWriter(root, durable=not many) as writer:
         carry = _Carry(writer, backend, stamp, options, done)
         # A file that takes a directory's place waits until the directory has been emptied.
@@ -73,7 +72,7 @@ def apply(
         for step in late:
             carry.guarded(carry.write, step)
     if many:
-        sync_all([root] * (FEW + 1), root)
+        sync_filesystem(root)
     return done
 
 

@@ -97,12 +97,17 @@ def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], chan
         split_path(path)
         if any(change.path == path or path in ancestors(change.path) for change in changes):
             continue
-        try:
-            backend.entry(target.id, path)
-        except PathNotFound:
-            raise PathNotFound(
-                f"neither snapshot {target.short_id} nor the workspace has {path!r}. Nothing was changed."
-            ) from None
+        for known in (*reversed([*ancestors(path)]), path):
+            try:
+                entry = backend.entry(target.id, known)
+            except PathNotFound:
+                raise PathNotFound(
+                    f"snapshot {target.short_id} has nothing at {path!r}. Nothing was changed."
+                ) from None
+            if not entry.held:
+                raise PathNotFound(
+                    f"snapshot {target.short_id} does not hold {known!r} ({entry.reason}). Nothing was changed."
+                )
 
 
 def _reversed(changes: Iterator[Change]) -> Iterator[Change]:

@@ -9,12 +9,14 @@ when somebody looked in between; older kernels and macOS do not.)
 import os
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 # Longest tick of a kernel in use (CONFIG_HZ=100), with room to spare.
 TICK_NS = 20_000_000
 # A server stamps with its own clock; ours may be ahead of it by this much before an edit could be missed.
 SKEW_NS = 300_000_000_000
+_NEVER = 1 << 63
 # Whole seconds mean a filesystem that keeps no fractions (FAT keeps every second one).
 COARSE_NS = 2_000_000_000
 
@@ -29,7 +31,11 @@ def filesystem_type(path: Path) -> str:
     """The name of the filesystem a directory lies on (``ext4``, ``btrfs``, …), or ``""`` when unknown."""
     if sys.platform != "linux":
         return ""
-    device = path.stat().st_dev
+    return _mounted_type(path, path.stat().st_dev)
+
+
+@lru_cache(maxsize=256)
+def _mounted_type(path: Path, device: int) -> str:
     wanted = f"{os.major(device)}:{os.minor(device)}"
     best = ("", "")
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
@@ -47,6 +53,8 @@ def filesystem_type(path: Path) -> str:
 
 def racy_from(workspace: Path) -> int:
     """The time (ns) from which on stamps in this workspace prove nothing, when asked before a walk."""
+    if stamps_are_exact(workspace):
+        return _NEVER
     now = time.time_ns()
     local = sys.platform == "darwin" or filesystem_type(workspace) in _LOCAL
     return now - (TICK_NS if local else SKEW_NS)

@@ -35,18 +35,27 @@ def sync_path(path: Path) -> None:
 
 def sync_all(paths: Sequence[Path], directory: Path) -> None:
     """Return when all these files, and the names in their directory, are on the medium."""
-    if len(paths) > FEW and sys.platform == "linux":
-        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), str(directory))
-        finally:
-            os.close(fd)
+    if len(paths) > FEW:
+        sync_filesystem(directory)
         return
     for path in paths:
         sync_path(path)
     sync_path(directory)
+
+
+def sync_filesystem(directory: Path) -> None:
+    """Return when everything written to a directory's filesystem is on the medium."""
+    if sys.platform != "linux":
+        os.sync()  # no call there for one filesystem
+        sync_path(directory)
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(directory))
+    finally:
+        os.close(fd)
 
 
 def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True) -> None:
