@@ -316,7 +316,8 @@ class Life(RuleBasedStateMachine):
         left = picture(self.root)
         assert not done.failed and not difference(self.pictures[target], left)
         # The safety snapshot holds a new, empty directory; its mode is the umask's.
-        entry = next(iter(self.backend().entries(done.safety.id)))[1]
+        with self.backend() as backend:
+            entry = next(iter(backend.entries(done.safety.id)))[1]
         empty = {b"": Seen("directory", entry.mode, b"", ())}
         self._learn(done.safety.id, done.safety.created_ns, empty)
         self.restores.append((done.safety.id, target, "restore", None))

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from hermes_checkpoints.contract import StoreError
 from hermes_checkpoints_shadow_git.objects import object_id
-from hermes_checkpoints_shadow_git.packindex import (
-    FinishedPack,
-    MemoryPack,
-    Moved,
-    PackIndexes,
-    pack_object,
-    write_stream,
-)
+from hermes_checkpoints_shadow_git.packfile import FinishedPack, MemoryPack, Moved, pack_object, write_stream
+from hermes_checkpoints_shadow_git.packindex import PackIndexes
 from hermes_checkpoints_shadow_git.repository import Repository, sync_directory
 
 if TYPE_CHECKING:

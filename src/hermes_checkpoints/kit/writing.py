@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import Stamp, WorkspaceError, split_path
-from hermes_checkpoints.kit.attributes import Xattrs, write_xattrs
+from hermes_checkpoints.kit.attributes import Xattrs, read_xattrs, write_xattrs
 from hermes_checkpoints.kit.descent import Descent
 from hermes_checkpoints.kit.publish import sync
 from hermes_checkpoints.kit.reading import status_of
@@ -69,6 +69,7 @@ class TreeWriter:
         """Whether each file is on the medium before it takes its name; else the caller syncs once at the end."""
         self._descent = Descent(str(root))
         self._last: dict[str, tuple[int, int | None]] = {}
+        self._relinked: dict[int, tuple[Stamp, Stamp]] = {}
 
     def parent(self, path: str) -> tuple[int, str]:
         """The descriptor of the directory that holds a path, made writable, and the path's last name."""
@@ -78,13 +79,11 @@ class TreeWriter:
         return self._descent.fd, parts[-1]
 
     def _open_up(self, directory: str) -> None:
-        if directory in self._last:
-            return
         mode = stat.S_IMODE(os.fstat(self._descent.fd).st_mode)
         if mode & 0o300 != 0o300:
             with suppress(PermissionError):  # not ours: the write itself will say so
                 os.fchmod(self._descent.fd, mode | 0o700)
-                self._last[directory] = (mode, None)
+                self._last.setdefault(directory, (mode, None))
 
     def make_directory(self, path: str, expected: Stamp | None) -> None:
         """Create a directory; what stood there (a file or link, as expected) goes only after.
@@ -106,7 +105,8 @@ class TreeWriter:
                 os.rename(aside, name, src_dir_fd=fd, dst_dir_fd=fd)
             raise
         if present is not None:
-            os.unlink(aside, dir_fd=fd)
+            with self._losing_a_name(fd, aside, expected):
+                os.unlink(aside, dir_fd=fd)
         self._last[path] = (0o700, None)
 
     def finish(self, path: str, scratch: str, mode: int, xattrs: Xattrs, mtime_ns: int | None) -> None:
@@ -144,7 +144,8 @@ class TreeWriter:
                 raise
         else:
             self._check(present, expected)
-        os.rename(scratch, name, src_dir_fd=fd, dst_dir_fd=fd)
+        with self._losing_a_name(fd, name, expected):
+            os.rename(scratch, name, src_dir_fd=fd, dst_dir_fd=fd)
         return Stamp.of(os.stat(name, dir_fd=fd, follow_symlinks=False))
 
     def discard(self, path: str, scratch: str) -> None:
@@ -162,7 +163,8 @@ class TreeWriter:
         if expected is None:
             raise Moved("it appeared meanwhile")
         self._check(present, expected)
-        os.unlink(name, dir_fd=fd)
+        with self._losing_a_name(fd, name, expected):
+            os.unlink(name, dir_fd=fd)
 
     def delete_directory(self, path: str) -> None:
         """Remove an empty directory. Raises ``Moved`` when it is not empty."""
@@ -178,13 +180,13 @@ class TreeWriter:
         self._last.pop(path, None)
 
     def set_attributes(self, path: str, mode: int, xattrs: Xattrs, expected: Stamp | None) -> Stamp | None:
-        """Give a file mode and attributes; ``None`` when it has other names (hard links) and must be replaced."""
+        """Give a file mode and attributes; ``None`` when it must be replaced: it has other names, or is read-only."""
         fd, name = self.parent(path)
         file = os.open(name, _LOOK, dir_fd=fd)
         try:
             status = os.fstat(file)
             self._check(status, expected)
-            if status.st_nlink > 1:
+            if status.st_nlink > 1 or (status.st_mode & 0o200 == 0 and read_xattrs(file) != xattrs):
                 return None
             write_xattrs(file, xattrs)
             os.fchmod(file, mode)
@@ -196,15 +198,33 @@ class TreeWriter:
         """Give a directory attributes now, and mode and time when the writer is closed."""
         parts = split_path(path) if path else ()
         self._descent.go(parts)
+        self._open_up(path)
         write_xattrs(self._descent.fd, xattrs)
         self._last[path] = (mode, mtime_ns)
 
-    @staticmethod
-    def _check(present: os.stat_result | None, expected: Stamp | None) -> None:
+    def _check(self, present: os.stat_result | None, expected: Stamp | None) -> None:
         if present is None and expected is not None:
             raise Moved("it was removed meanwhile")
-        if present is not None and (expected is None or Stamp.of(present) != expected):
+        if present is None or Stamp.of(present) == expected:
+            return
+        if expected is None or self._relinked.get(present.st_ino) != (expected, Stamp.of(present)):
             raise Moved("it changed after the safety snapshot was taken")
+
+    @contextmanager
+    def _losing_a_name(self, fd: int, name: str, expected: Stamp | None) -> Iterator[None]:
+        """A file with several names gets a new ctime when we take one away; its other names are still as expected."""
+        present = status_of(fd, name)
+        if expected is None or present is None or present.st_nlink < 2 or not stat.S_ISREG(present.st_mode):
+            yield
+            return
+        file = os.open(name, _LOOK, dir_fd=fd)
+        try:
+            yield
+            before, after = Stamp.of(present), Stamp.of(os.fstat(file))
+            if before == after._replace(ctime_ns=before.ctime_ns):
+                self._relinked[present.st_ino] = (expected, after)
+        finally:
+            os.close(file)
 
     def close(self) -> None:
         """Give the directories their modes and times, deepest first."""

@@ -1,0 +1,133 @@
+"""Packs as files: a whole one from memory, or one big content streamed into a pack of its own."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from isal import isal_zlib
+
+from hermes_checkpoints_shadow_git.objects import PACK_HEADER, object_prefix, pack_header, pack_prefix
+from hermes_checkpoints_shadow_git.packindex import PackEntry, write_index
+from hermes_checkpoints_shadow_git.repository import TemporaryFile
+
+_LEVEL = 1  # isal's level 1: four times zlib's speed, a tenth larger
+_BLOCK = 1 << 20
+
+
+class Moved(Exception):
+    """A file had fewer or more bytes than it was said to have: it is being written to."""
+
+
+def pack_object(kind: bytes, data: bytes) -> tuple[bytes, int]:
+    """An object's bytes in a pack and their crc32. Lets other threads run meanwhile."""
+    packed = pack_prefix(kind, len(data)) + isal_zlib.compress(data, _LEVEL)
+    return packed, isal_zlib.crc32(packed)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedPack:
+    """A whole pack and its index, both still under temporary names."""
+
+    pack: TemporaryFile
+    index: TemporaryFile
+    name: str
+
+    @classmethod
+    def close(cls, pack: TemporaryFile, entries: list[PackEntry], checksum: bytes) -> "FinishedPack":
+        """End a pack of which all objects are written, and write its index beside it."""
+        pack.write(checksum)
+        pack.close()
+        index = TemporaryFile(Path(pack.path).parent, "index-")
+        try:
+            index.write(write_index(entries, checksum))
+            index.close()
+        except BaseException:
+            index.remove()
+            raise
+        return cls(pack, index, f"pack-{checksum.hex()}")
+
+    def sync(self) -> None:
+        self.pack.sync()
+        self.index.sync()
+
+    def publish(self, directory: Path) -> None:
+        """Rename into place; the index last, since git believes what it says. Another pack of that name is the same."""
+        self.pack.publish(directory / f"{self.name}.pack")
+        self.index.publish(directory / f"{self.name}.idx")
+
+    def remove(self) -> None:
+        self.pack.remove()
+        self.index.remove()
+
+
+@dataclass(slots=True)
+class MemoryPack:
+    """A pack that is being filled; its header says how many objects it has, so it is written when that is known."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    entries: list[PackEntry] = field(default_factory=list)
+    size: int = PACK_HEADER.size
+
+    def add(self, oid: bytes, packed: bytes, crc: int) -> None:
+        self.entries.append((oid, crc, self.size))
+        self.chunks.append(packed)
+        self.size += len(packed)
+
+    def write(self, directory: Path) -> FinishedPack:
+        file = TemporaryFile(directory, "pack-")
+        try:
+            checksum = hashlib.sha1(usedforsecurity=False)
+            for chunk in (pack_header(len(self.entries)), *self.chunks):
+                checksum.update(chunk)
+                file.write(chunk)
+            return FinishedPack.close(file, self.entries, checksum.digest())
+        except BaseException:
+            file.remove()
+            raise
+
+
+def write_stream(fd: int, size: int, directory: Path) -> tuple[bytes, FinishedPack]:
+    """A file's content as a pack of one object: its header is known before its content is. Also the object's id.
+
+    Raises ``Moved`` when there are not exactly ``size`` bytes, ``OSError`` when they cannot be read.
+    """
+    file = TemporaryFile(directory, "pack-")
+    try:
+        digest = hashlib.sha1(object_prefix(b"blob", size), usedforsecurity=False)
+        checksum = hashlib.sha1(usedforsecurity=False)
+        crc = 0
+
+        def put(packed: bytes) -> None:
+            checksum.update(packed)
+            file.write(packed)
+
+        def put_object(packed: bytes) -> None:
+            nonlocal crc
+            crc = isal_zlib.crc32(packed, crc)
+            put(packed)
+
+        put(pack_header(1))
+        put_object(pack_prefix(b"blob", size))
+        deflate = isal_zlib.compressobj(_LEVEL)
+        for block in _blocks(fd, size):
+            digest.update(block)
+            put_object(deflate.compress(block))
+        put_object(deflate.flush())
+        oid = digest.digest()
+        return oid, FinishedPack.close(file, [(oid, crc, PACK_HEADER.size)], checksum.digest())
+    except BaseException:
+        file.remove()
+        raise
+
+
+def _blocks(fd: int, size: int) -> Iterator[bytes]:
+    done = 0
+    while block := os.pread(fd, _BLOCK, done):
+        done += len(block)
+        if done > size:
+            break
+        yield block
+    if done != size:
+        raise Moved

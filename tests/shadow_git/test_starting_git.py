@@ -1,0 +1,60 @@
+"""Starting git, hermetically."""
+
+import os
+import subprocess
+
+import pytest
+
+from hermes_checkpoints.contract import BackendUnusable, StoreError
+from hermes_checkpoints_shadow_git.git import run
+
+
+def test_git_variables_of_the_caller_do_not_reach_git(repo, tmp_path, monkeypatch):
+    (tmp_path / ".gitconfig").write_text("[core]\n\tabbrev = 7\n[user]\n\tname = Somebody\n")
+    hostile = {
+        "GIT_DIR": "/nowhere",
+        "GIT_OBJECT_DIRECTORY": "/nowhere",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "/nowhere",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "user.name",
+        "GIT_CONFIG_VALUE_0": "Somebody",
+        "GIT_TRACE": "1",
+        "GIT_INDEX_FILE": "/nowhere",
+        "HOME": os.fspath(tmp_path),
+        "XDG_CONFIG_HOME": os.fspath(tmp_path),
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    config = run(repo, "config", "--list", "--show-origin")
+    assert {line.split(b"\t")[0] for line in config.splitlines()} == {b"file:" + os.fsencode(repo.path) + b"/config"}
+    assert run(repo, "rev-parse", "--git-dir").strip() == os.fsencode(repo.path)
+
+
+def test_a_git_in_the_workspace_is_not_run_because_path_has_a_dot(repo, tmp_path, monkeypatch):
+    planted = tmp_path / "workspace"
+    planted.mkdir()
+    (planted / "git").write_text("#!/bin/sh\necho planted\n")
+    (planted / "git").chmod(0o755)
+    monkeypatch.chdir(planted)
+    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+    assert run(repo, "--version").startswith(b"git version")
+
+
+def test_without_git_the_backend_is_unusable_and_says_what_to_do(repo, reader, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    for ask in (lambda: run(repo, "--version"), lambda: reader.read(bytes(20))):
+        with pytest.raises(BackendUnusable, match="Install git, or choose another backend") as told:
+            ask()
+        assert isinstance(told.value.__cause__, OSError)
+
+
+def test_a_vanished_store_is_not_taken_for_a_missing_git(repo, tmp_path):
+    repo.path.rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="is not there"):
+        run(repo, "--version")
+
+
+def test_a_failing_git_is_told_with_its_own_words(repo):
+    with pytest.raises(StoreError, match=r"unknown-command.*is not a git command") as told:
+        run(repo, "unknown-command")
+    assert isinstance(told.value.__cause__, subprocess.CalledProcessError)
