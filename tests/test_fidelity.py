@@ -127,8 +127,7 @@ def test_untouched_files_keep_inode_and_time(here):
     assert {path for path in files if before[path] != after[path]} == touched
 
 
-def test_paths_deeper_than_path_max_and_three_thousand_directories_come_back(here):
-    chain(here.workspace, 3000)
+def test_paths_deeper_than_path_max_come_back(here):
     chain(here.workspace, 40, name="n" * 200)
     taken = here.take()
     before = picture(here.workspace)
@@ -138,15 +137,28 @@ def test_paths_deeper_than_path_max_and_three_thousand_directories_come_back(her
     assert difference(before, picture(here.workspace)) == []
 
 
-def test_one_file_at_the_bottom_of_three_thousand_directories_comes_back_by_its_path(here):
-    chain(here.workspace, 3000, content=b"right")
-    taken = here.take()
-    before = picture(here.workspace)
-    remove_tree(here.workspace / "d")
-    chain(here.workspace, 3000, content=b"wrong")
-    done = here.engine.restore(here.workspace, taken.snapshot.id, ["d/" * 3000 + "bottom"])
-    assert (len(done.written), done.failed) == (1, [])
-    assert difference(before, picture(here.workspace)) == []
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_chain_of_three_thousand_directories_comes_back(fresh_directory, backend):
+    with ground(fresh_directory, backend) as here:
+        chain(here.workspace, 3000)
+        taken = here.take()
+        before = picture(here.workspace)
+        remove_tree(here.workspace / "d")
+        _restored(here, taken.snapshot.id)
+        assert difference(before, picture(here.workspace)) == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_file_deeper_than_path_max_comes_back_by_its_path(fresh_directory, backend):
+    with ground(fresh_directory, backend) as here:
+        chain(here.workspace, 2500, content=b"right")
+        taken = here.take()
+        before = picture(here.workspace)
+        remove_tree(here.workspace / "d")
+        chain(here.workspace, 2500, content=b"wrong")
+        done = here.engine.restore(here.workspace, taken.snapshot.id, ["d/" * 2500 + "bottom"])
+        assert (len(done.written), done.failed) == (1, [])
+        assert difference(before, picture(here.workspace)) == []
 
 
 def test_setuid_and_setgid_of_files_come_back_only_when_asked_for(here):

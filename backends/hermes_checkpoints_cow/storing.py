@@ -67,7 +67,7 @@ class Storing(Batch):
         if before is not None and before.kind is Kind.FILE and before.size == size and self._same(fd, size, before.key):
             self._keys.append(before.key)
             return
-        packed = size <= SMALL and not self._clone_small
+        packed = size <= SMALL and not self._clone_small and self._may_copy(size)
         where = self._pack(_read(fd, size)) if packed else self._place(fd, size)
         self._undo = where
         self._keys.append(where.key())

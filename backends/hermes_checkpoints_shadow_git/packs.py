@@ -48,6 +48,8 @@ class PackWriter:
         self._tmp = tmp_dir
         self._abandoned = False
         self._pool: ThreadPoolExecutor | None = None
+        self.new_blobs = 0
+        """Contents stored that the repository did not have; right after ``oids``."""
         self._oids: list[bytes] = []  # by running number; b"" until it is known
         # The newest add can be taken back: it is held here until the next one comes.
         self._last: int | None = None
@@ -157,6 +159,7 @@ class PackWriter:
         if self._last_stream is not None:
             oid, finished = self._last_stream
             self._last_stream = None
+            self.new_blobs += 1
             self._written.add(oid)
             self._finished.append(finished)
         if len(self._waiting) >= _BATCH or self._waiting_bytes >= _BATCH_BYTES:
@@ -208,6 +211,7 @@ class PackWriter:
         for number, (oid, packed, crc) in zip(numbers, objects, strict=True):
             self._oids[number] = oid
             if packed is not None and oid not in self._written:
+                self.new_blobs += 1
                 self._keep(oid, packed, crc)
 
     def _stop(self) -> None:

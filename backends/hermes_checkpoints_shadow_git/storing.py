@@ -63,12 +63,10 @@ class Pack(Batch):
         return self._started
 
     def add(self, fd: int, size: int, before: Entry | None) -> None:
-        self.stored += 1
         if size > STREAMED:
             try:
                 self._writer.add_stream(fd, size)
             except Moved as moved:
-                self.stored -= 1
                 raise Changed(str(moved)) from moved
             return
         blocks = []
@@ -77,11 +75,14 @@ class Pack(Batch):
         self._writer.add_blob(b"".join(blocks))
 
     def drop(self) -> None:
-        self.stored -= 1
         self._writer.drop_last()
 
     def keys(self) -> list[bytes]:
-        return self._started.oids() if self._started is not None else []
+        if self._started is None:
+            return []
+        oids = self._started.oids()
+        self.stored = self._started.new_blobs
+        return oids
 
     def node(self, entries: Mapping[str, Entry]) -> bytes:
         add = self._writer.add_object

@@ -68,6 +68,9 @@ class Opener:
 
     def _asked(self, place: Place) -> Choice:
         name = self.settings.backend
+        record = read_record(place.store, place.workspace_id)
+        if record is not None and name in record.backends:  # it has served here; probing opens files of the workspace
+            return Choice(name, self.settings.asked_by)
         fitness = self.backend_class(name).probe(place)
         if not fitness.usable:
             raise BackendUnusable(f"{name} cannot protect {place.workspace}: {fitness.why}. Nothing was stored.")

@@ -19,7 +19,7 @@ from hermes_checkpoints.results import Failure
 
 # After one of these the rest would fail too, and deleting would make it worse.
 _STOP = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
-_SET_ID = 0o6000
+SET_ID = 0o6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class _Carry:
         self.done.written.append(step.path)
 
     def _mode(self, after: Entry) -> int:
-        return after.mode if self.options.setuid else after.mode & ~_SET_ID
+        return after.mode if self.options.setuid else after.mode & ~SET_ID
 
     def _attributes(self, step: Step, after: Entry) -> bool:
         stamp = self.writer.set_attributes(step.path, self._mode(after), after.xattrs, self._expected(step))

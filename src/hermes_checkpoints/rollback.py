@@ -7,6 +7,7 @@ from hermes_checkpoints.contract import (
     Backend,
     Change,
     CheckpointError,
+    Kind,
     Note,
     PathNotFound,
     Place,
@@ -17,10 +18,11 @@ from hermes_checkpoints.contract import (
     Scope,
     Snapshot,
     ancestors,
+    same,
     split_path,
 )
 from hermes_checkpoints.policy.plan import Plan, make_plan
-from hermes_checkpoints.restore import Options, apply
+from hermes_checkpoints.restore import SET_ID, Options, apply
 from hermes_checkpoints.results import Restored
 
 Keep = Callable[[str], str | None]
@@ -31,9 +33,10 @@ def preview(
 ) -> Plan:
     """What a restore would do now; nothing is stored or changed."""
     live = list(_reversed(backend.changes(target.id, scope=scope)))
-    _must_exist(backend, target, paths, live)
-    keep = _keep_edits(_reversed(backend.changes(reference, scope=scope))) if reference is not None else _keep_none
-    return make_plan(target, live, paths, keep)
+    if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
+        _must_exist(backend, target, paths, live)
+    keep = _keep_edits(backend.changes(reference, scope=scope)) if reference is not None else _keep_none
+    return make_plan(target, live, paths, keep, take_back=reference is not None)
 
 
 def roll_back(
@@ -54,13 +57,12 @@ def roll_back(
     """
     made = _make_root(place.workspace)
     try:
-        for path in restoring.paths:
-            split_path(path)
+        if restoring.paths:  # a path that nobody knows shall not cost a safety snapshot, which undo would go by
+            preview(backend, scope, target, restoring.paths, reference)
         safety = _save_first(backend, scope, restoring, progress)
         changes = list(backend.changes(safety.latest.id, target.id))
-        _must_exist(backend, target, restoring.paths, changes)
         keep = _keep_edits(backend.changes(reference, safety.latest.id)) if reference is not None else _keep_none
-        plan = make_plan(target, changes, restoring.paths, keep)
+        plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
     except BaseException:
         if made:
             place.workspace.rmdir()
@@ -120,5 +122,13 @@ def _keep_none(path: str) -> str | None:
 
 def _keep_edits(changes: Iterator[Change]) -> Keep:
     """Keeps the paths that changed since the restore that is being taken back."""
-    edited = {change.path for change in changes}
+    edited = {change.path for change in changes if not _lost_set_id_only(change)}
     return lambda path: "it was edited after the restore" if path in edited else None
+
+
+def _lost_set_id_only(change: Change) -> bool:
+    """Whether the restore itself made the difference: it drops setuid and setgid of files."""
+    before, after = change.before, change.after
+    if before is None or after is None or before.kind is not Kind.FILE:
+        return False
+    return same(before._replace(mode=before.mode & ~SET_ID), after)

@@ -144,6 +144,8 @@ def _print_restored(done: Restored, screen: Screen, *, seen: bool) -> None:
         f" {len(done.kept)} kept, {len(done.failed)} failed",
         "bold red" if done.failed else "bold green",
     )
-    screen.line(f"The state before is {done.safety.short_id}; `hermes-checkpoints undo` goes back to it.")
+    restoring = done.safety.note.restoring
+    back = "redo" if restoring is not None and restoring.action == "undo" else "undo"
+    screen.line(f"The state before is {done.safety.short_id}; `hermes-checkpoints {back}` goes back to it.")
     if done.failed:
         screen.note(f"{counted(len(done.failed), 'path')} could not be restored and stayed as before.")

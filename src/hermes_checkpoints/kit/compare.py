@@ -73,9 +73,9 @@ def compare(before: Tree, after: Tree, same_content: Callable[[Entry, Entry, str
     ]
     while todo:
         path, old, new, old_entry, new_entry = todo.pop()
-        alone = (old_entry is None) is not (new_entry is None)
-        if alone or _differ(old_entry, new_entry, path, same_content):
-            yield Change(path, old_entry, new_entry)
+        change = _change(path, old_entry, new_entry, same_content)
+        if change is not None:
+            yield change
         if (old is None and new is None) or _same_node(old, new):
             continue
         prefix = f"{path}/" if path else ""
@@ -100,13 +100,13 @@ def _same_node(old: Tree | None, new: Tree | None) -> bool:
     return old is not None and new is not None and bool(old.entry.key) and old.entry.key == new.entry.key
 
 
-def _differ(
-    before: Entry | None, after: Entry | None, path: str, same_content: Callable[[Entry, Entry, str], bool]
-) -> bool:
-    if same(before, after):
-        return False
-    if before is None or after is None or not (before.kind is after.kind is Kind.FILE):
-        return True
-    if before.size != after.size or before.key == after.key:
-        return True
-    return not (same(before, after._replace(key=before.key)) and same_content(before, after, path))
+def _change(
+    path: str, before: Entry | None, after: Entry | None, same_content: Callable[[Entry, Entry, str], bool]
+) -> Change | None:
+    """How a path differs; equal content gets one key, so that whoever reads the change sees that it is equal."""
+    if before is None or after is None:
+        return Change(path, before, after)
+    both_files = before.kind is after.kind is Kind.FILE and before.size == after.size
+    if both_files and before.key != after.key and same_content(before, after, path):
+        after = after._replace(key=before.key)
+    return None if same(before, after) else Change(path, before, after)

@@ -5,9 +5,10 @@ where contents, nodes and headers are kept. ``docs/write-a-backend.md`` has one
 in sixty lines.
 """
 
+import os
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,19 @@ class TreeBackend(Backend):
         return locked(self.home / "lock", shared=shared)
 
     def _stores(self) -> tuple[Path, ...]:
-        return (self.place.store, self.home)
+        """What no snapshot may hold: the store, our home, and the homes that other backends noted elsewhere."""
+        notes = self.place.store.glob(f"*/elsewhere/{self.place.workspace_id}")
+        return (self.place.store, self.home, *(Path(os.fsdecode(note.read_bytes())) for note in notes))
+
+    def _reachable(self, headers: Iterable[bytes]) -> set[bytes]:
+        """The key of every content and directory that snapshots lean on, given their headers: for ``reclaim``."""
+        todo = [decode_header(header, "", self.name)[1] for header in headers]
+        found = {root.key for root in todo}
+        while todo:
+            node = decode_node(self._load_node(todo.pop().key))
+            todo.extend(entry for entry in node.values() if entry.kind is Kind.DIR and entry.key not in found)
+            found.update(entry.key for entry in node.values() if entry.kind in (Kind.FILE, Kind.DIR))
+        return found
 
     # What follows from it.
 

@@ -61,25 +61,37 @@ def make_plan(
     changes: Iterable[Change],
     paths: tuple[str, ...] = (),
     keep: Callable[[str], str | None] = lambda path: None,
+    *,
+    take_back: bool = False,
 ) -> Plan:
     """The plan for changes from the present state (``before``) to the target (``after``).
 
     ``keep`` gives the reason why a path that differs shall stay as it is, or ``None``.
+    ``take_back``: the selection was restored before, so directories above it
+    that the target does not have came with it, and go with it when they are empty.
     """
     steps: dict[str, Step] = {}
-    unknown: list[str] = []  # directories whose content the target does not know
+    closed: list[str] = []  # what stays as it is with all that is below it
     for change in changes:
         path = change.path
-        if not _selected(change, paths):
+        if any(path.startswith(directory) for directory in closed):
             continue
-        if any(path.startswith(directory) for directory in unknown):
+        if not _selected(change, paths):
+            if _closed(change) and any(chosen.startswith(path + "/") for chosen in paths):
+                why = "it stands where a selected path belongs, and is not selected"
+                steps[path] = Step(Action.KEEP, path, change.before, change.after, why)
+                closed.append(path + "/")
+            elif take_back and change.after is None and any(chosen.startswith(path + "/") for chosen in paths):
+                steps[path] = Step(Action.DELETE, path, change.before, None)
+            elif change.before is not None:
+                _spare_above(steps, path)
             continue
         step = _step(change)
         reason = keep(path) if step is not None and step.action is not Action.KEEP else None
         if step is not None and reason is not None:
             step = replace(step, action=Action.KEEP, reason=reason)
-        if _held(change.before) and change.after is not None and not change.after.held:
-            unknown.append(path + "/")
+        if step is not None and step.action is Action.KEEP and _closed(change):
+            closed.append(path + "/")
         if step is not None:
             steps[path] = step
         elif change.before is not None and not change.before.held:
@@ -99,6 +111,13 @@ def _selected(change: Change, paths: tuple[str, ...]) -> bool:
 
 def _held(entry: Entry | None) -> bool:
     return entry is not None and entry.held
+
+
+def _closed(change: Change) -> bool:
+    """Whether what is below a kept path stays too: the target does not know it, or there is no directory for it."""
+    before = change.before.kind if change.before is not None else None
+    after = change.after.kind if change.after is not None else None
+    return (before is Kind.DIR and after is Kind.LEFT_OUT) or (before is not Kind.DIR and after is Kind.DIR)
 
 
 def _step(change: Change) -> Step | None:

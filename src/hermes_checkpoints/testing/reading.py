@@ -12,12 +12,10 @@ import pytest
 from hermes_checkpoints.contract import (
     Backend,
     CheckpointError,
-    Damage,
     InvalidPath,
     Kind,
     PathNotFound,
     Place,
-    SnapshotNotFound,
 )
 from hermes_checkpoints.testing.fixtures import Fixtures
 from hermes_checkpoints.testing.privileges import writing_at_most
@@ -125,7 +123,9 @@ class Reading(Fixtures):
         with pytest.raises(PathNotFound):
             backend.entry(snapshot.id, path)
 
-    @pytest.mark.parametrize("path", ["", "/", "/etc/passwd", "..", "../x", "src/../README.md", "src//up", "./x", "a\0"])
+    @pytest.mark.parametrize(
+        "path", ["", "/", "/etc/passwd", "..", "../x", "src/../README.md", "src//up", "./x", "a\0"]
+    )
     def test_a_path_that_leads_elsewhere_is_refused(self, backend: Backend, workspace: Path, path: str) -> None:
         populate(workspace)
         snapshot = take(backend)
@@ -226,15 +226,9 @@ class Reading(Fixtures):
                 path.unlink()
             else:
                 os.truncate(path, path.stat().st_size // 2 if damage == "cut" else 0)
-        found: list[Damage] = []
-        with pytest.raises(_Found), self.open(place) as backend:
-            try:
+        try:
+            with self.open(place) as backend:
                 found = list(backend.verify(snapshot.id))
-            except (CheckpointError, SnapshotNotFound) as error:
-                raise _Found from error
-            if found:
-                raise _Found
-
-
-class _Found(Exception):
-    """The damage was found, one way or the other."""
+        except CheckpointError:
+            return
+        assert found

@@ -1,0 +1,185 @@
+"""A backend in memory: the reference that the suite is tried on, and strict with whoever calls it."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Self
+
+from hermes_checkpoints.contract import (
+    Capability,
+    Entry,
+    Fitness,
+    Kind,
+    Place,
+    Scope,
+    StoreDamaged,
+    Suitability,
+    Usage,
+)
+from hermes_checkpoints.kit import Batch, TreeBackend, encode_node, private_directory
+from hermes_checkpoints.kit.nodes import decode_header, id_of
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One store: what is kept, and what callers have been promised."""
+
+    things: dict[bytes, bytes] = field(default_factory=dict)
+    """Contents and directories under their keys."""
+    snapshots: dict[str, dict[str, tuple[int, bytes]]] = field(default_factory=dict)
+    """By workspace id and snapshot id: ``created_ns`` and header."""
+    issued: set[bytes] = field(default_factory=set)
+    """Every key ever handed out; asking for another one is the caller's mistake."""
+    taking: set[str] = field(default_factory=set)
+    """Workspaces that have a batch neither published nor abandoned."""
+
+
+class MemoryBackend(TreeBackend):
+    """Keeps snapshots as long as the process lives; all instances of one store path share them.
+
+    Asserts that its callers keep the contract: only keys that it gave out, one
+    batch at a time for a workspace, each published or abandoned. Locks and the
+    stat cache are the kit's, in files.
+    """
+
+    name = "memory"
+    capabilities = frozenset({Capability.DEDUPLICATES})
+    shelves: ClassVar[dict[Path, Shelf]] = {}
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._shelf = self.shelves.setdefault(place.store, Shelf())
+
+    @classmethod
+    def probe(cls, place: Place) -> Fitness:
+        return Fitness(Suitability.ON_REQUEST, "keeps snapshots only as long as the process lives")
+
+    @classmethod
+    def open(cls, place: Place) -> Self:
+        assert place.store.is_absolute()
+        assert place.workspace.is_absolute()
+        private_directory(place.store / cls.name)
+        return cls(place)
+
+    def _mine(self) -> dict[str, tuple[int, bytes]]:
+        return self._shelf.snapshots.setdefault(self.place.workspace_id, {})
+
+    def _begin(self, scope: Scope) -> Batch:
+        return MemoryBatch(self._shelf, self.place.workspace_id)
+
+    def _ids(self) -> dict[str, int]:
+        return {snapshot: created_ns for snapshot, (created_ns, _) in self._mine().items()}
+
+    def _load_header(self, snapshot: str) -> bytes:
+        return self._mine()[snapshot][1]
+
+    def _load_node(self, key: bytes) -> bytes:
+        return self._thing(key)
+
+    def _thing(self, key: bytes) -> bytes:
+        assert key in self._shelf.issued, f"{key!r} is no key that this store gave out"
+        if key not in self._shelf.things:
+            raise StoreDamaged(f"{key.hex()[:10]} has been reclaimed. Nothing was changed.")
+        return self._shelf.things[key]
+
+    def read(self, entry: Entry) -> BinaryIO:
+        assert entry.kind is Kind.FILE
+        return BytesIO(self._thing(entry.key))
+
+    def materialise(self, entry: Entry, dir_fd: int, name: str) -> None:
+        assert name not in ("", ".", "..")
+        assert "/" not in name
+        super().materialise(entry, dir_fd, name)
+
+    def forget(self, snapshots: Collection[str]) -> None:
+        assert not isinstance(snapshots, str), "a collection of ids, not one id"
+        for snapshot in snapshots:
+            self._mine().pop(snapshot, None)
+
+    def reclaim(self) -> None:
+        with self._store_lock(shared=False):
+            assert not self._shelf.taking, "the lock is held alone, and yet somebody is taking"
+            headers = [header for mine in self._shelf.snapshots.values() for _, header in mine.values()]
+            live = self._reachable(headers)
+            for key in self._shelf.things.keys() - live:
+                del self._shelf.things[key]
+
+    def usage(self) -> Usage:
+        size = sum(map(len, self._shelf.things.values()))
+        return Usage(size, size)
+
+    def workspaces(self) -> Iterator[Path]:
+        for mine in self._shelf.snapshots.values():
+            for snapshot, (_, header) in mine.items():
+                yield decode_header(header, snapshot, self.name)[0].workspace
+                break
+
+
+class MemoryBatch(Batch):
+    """What one snapshot adds; on the shelf only once it is published."""
+
+    def __init__(self, shelf: Shelf, workspace_id: str) -> None:
+        assert workspace_id not in shelf.taking, "two batches at once for one workspace: its lock is not held"
+        shelf.taking.add(workspace_id)
+        self._shelf = shelf
+        self._workspace_id = workspace_id
+        self._new: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+        self._droppable = False
+        self._closed = False
+
+    def _put(self, data: bytes) -> tuple[bytes, bool]:
+        assert not self._closed, "the batch was published or abandoned"
+        key = hashlib.sha256(data).digest()
+        new = key not in self._new and key not in self._shelf.things
+        if new:
+            self._new[key] = data
+        self._shelf.issued.add(key)
+        return key, new
+
+    def add(self, fd: int, size: int, before: Entry | None) -> None:
+        assert os.lseek(fd, 0, os.SEEK_CUR) == 0, "to be read from its beginning"
+        assert before is None or before.kind is not Kind.FILE or before.key in self._shelf.issued
+        with os.fdopen(os.dup(fd), "rb") as file:
+            key, new = self._put(file.read())
+        self._keys.append(key)
+        self.stored += new
+        self._was_new = new
+        self._droppable = True
+
+    def drop(self) -> None:
+        assert self._droppable, "there is no add to take back"
+        self._keys.pop()
+        self.stored -= self._was_new
+        self._droppable = False
+
+    def keys(self) -> list[bytes]:
+        self._droppable = False
+        return list(self._keys)
+
+    def node(self, entries: Mapping[str, Entry]) -> bytes:
+        for entry in entries.values():
+            if entry.kind in (Kind.FILE, Kind.DIR):
+                assert entry.key in self._new or entry.key in self._shelf.things, "names what is not stored"
+        return self._put(encode_node(entries))[0]
+
+    def publish(self, header: bytes, created_ns: int, root: bytes) -> str | None:
+        assert not self._closed, "published or abandoned already"
+        assert root in self._new or root in self._shelf.things, "names what is not stored"
+        mine = self._shelf.snapshots.setdefault(self._workspace_id, {})
+        assert all(created_ns > older for older, _ in mine.values()), "dates of a workspace only grow"
+        snapshot = id_of(header)
+        if snapshot is None:
+            return None
+        assert snapshot not in mine
+        self._shelf.things.update(self._new)
+        mine[snapshot] = (created_ns, header)
+        self._closed = True
+        return snapshot
+
+    def abandon(self) -> None:
+        self._closed = True
+        self._shelf.taking.discard(self._workspace_id)
