@@ -59,7 +59,7 @@ def stored(tree: Tree) -> StoredTree:
     return StoredTree(directory()._replace(key=store(tree)), lambda key: decode_node(nodes[key]))
 
 
-def planned(now: Tree, then: Tree, paths: tuple[str, ...] = (), keep=lambda path: None) -> Plan:
+def planned(now: Tree, then: Tree, paths: tuple[str, ...] = (), keep=lambda change: None) -> Plan:
     changes = compare(stored(now), stored(then), lambda before, after, path: before.key == after.key)
     return make_plan(TARGET, changes, paths, keep)
 
@@ -76,7 +76,13 @@ def test_equal_trees_need_nothing():
 
 def test_each_way_in_which_a_path_can_differ_has_its_step():
     now: Tree = {"edited": file("now"), "mode": file("same", 0o600), "new": file(), "link": link("now"), "d": {}}
-    then: Tree = {"edited": file("then"), "mode": file("same"), "gone": file(), "link": link("then"), "e": {"x": file()}}
+    then: Tree = {
+        "edited": file("then"),
+        "mode": file("same"),
+        "gone": file(),
+        "link": link("then"),
+        "e": {"x": file()},
+    }
     assert steps(planned(now, then)) == {
         "edited": "write",
         "mode": "attributes",
@@ -131,20 +137,29 @@ def test_a_directory_does_not_become_a_file_while_something_in_it_stays():
 
 
 def test_a_kept_edit_keeps_the_directories_above_it():
-    plan = planned({"d": {"edited": file(), "x": file()}}, {}, keep=lambda p: "edited" if p == "d/edited" else None)
+    plan = planned(
+        {"d": {"edited": file(), "x": file()}}, {}, keep=lambda change: "edited" if change.path == "d/edited" else None
+    )
     assert steps(plan) == {"d": "keep", "d/edited": "keep", "d/x": "delete"}
 
 
 def test_nothing_is_planned_below_what_stays_another_thing():
     special: Tree = {"d": Entry.left_out(Reason.SPECIAL)}
     assert steps(planned(special, {"d": {"a": file(), "e": {"b": file()}}})) == {"d": "keep"}
-    edited = planned({"d": file("edited")}, {"d": {"a": file()}}, keep=lambda path: "edited" if path == "d" else None)
+    edited = planned(
+        {"d": file("edited")}, {"d": {"a": file()}}, keep=lambda change: "edited" if change.path == "d" else None
+    )
     assert steps(edited) == {"d": "keep"}
 
 
 def test_a_selection_is_literal_and_takes_nothing_beside_it():
     now: Tree = {"a": file("now"), "ab": file("now"), "a*": file("now"), "d": {"x": file("now"), "y": file("now")}}
-    then: Tree = {"a": file("then"), "ab": file("then"), "a*": file("then"), "d": {"x": file("then"), "y": file("then")}}
+    then: Tree = {
+        "a": file("then"),
+        "ab": file("then"),
+        "a*": file("then"),
+        "d": {"x": file("then"), "y": file("then")},
+    }
     assert steps(planned(now, then, ("a*",))) == {"a*": "write"}
     assert steps(planned(now, then, ("a", "d/x"))) == {"a": "write", "d/x": "write"}
     assert steps(planned(now, then, ("d",))) == {"d/x": "write", "d/y": "write"}

@@ -8,27 +8,31 @@ from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import (
     Capability,
+    CheckpointError,
     Entry,
     Fitness,
     Kind,
     Place,
     Scope,
     StoreDamaged,
+    Suitability,
     Usage,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory, space_of, sync_path
-from hermes_checkpoints.kit.names import created_name, listed
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory, space_of
+from hermes_checkpoints.kit.home import find_home, remember_home
+from hermes_checkpoints.kit.names import created_name, listed, remove_names
 from hermes_checkpoints.kit.nodes import decode_header, decode_node
 from hermes_checkpoints.kit.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.fitness import fitness
-from hermes_checkpoints_cow.home import find_home, remember_home
 from hermes_checkpoints_cow.keys import Own, Packed, parse
 from hermes_checkpoints_cow.storing import COMPARED, Storing
 from hermes_checkpoints_cow.vault import Vault
 
 FORMAT = 1
+VARIABLE = "HERMES_CHECKPOINT_COW_DIR"
+"""Where clones go for workspaces on another filesystem than the store."""
 
 
 class CopyOnWrite(TreeBackend):
@@ -38,17 +42,21 @@ class CopyOnWrite(TreeBackend):
     capabilities = frozenset({Capability.SHARES_BLOCKS, Capability.STORES_LARGE_FILES_FREELY})
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place, find_home(place, self.name))
+        super().__init__(place, _home(place, self.name))
         self._vault = Vault(self.home)
         self._snapshots = self.home / "snapshots" / place.workspace_id
+        self._created: dict[str, int] = {}
 
     @classmethod
     def probe(cls, place: Place) -> Fitness:
-        return fitness(place.workspace, find_home(place, cls.name))
+        try:
+            return fitness(place.workspace, _home(place, cls.name))
+        except CheckpointError as error:
+            return Fitness(Suitability.UNUSABLE, str(error))
 
     @classmethod
     def open(cls, place: Place) -> Self:
-        home = find_home(place, cls.name)
+        home = _home(place, cls.name)
         open_format(home, FORMAT)
         for name in ("batches", "snapshots", "tmp"):
             private_directory(home / name)
@@ -60,10 +68,12 @@ class CopyOnWrite(TreeBackend):
         return Storing(self._vault, self._snapshots, scratch, scope.max_file_size, first=not self._ids())
 
     def _ids(self) -> dict[str, int]:
-        return listed(self._snapshots)
+        self._created = listed(self._snapshots)
+        return self._created
 
     def _load_header(self, snapshot: str) -> bytes:
-        path = self._snapshots / created_name(self._ids().get(snapshot, 0), snapshot)
+        created_ns = self._created.get(snapshot) or self._ids().get(snapshot, 0)
+        path = self._snapshots / created_name(created_ns, snapshot)
         try:
             return path.read_bytes()
         except OSError as error:
@@ -100,11 +110,7 @@ class CopyOnWrite(TreeBackend):
             return share_all_blocks(mine_fd, theirs_fd)
 
     def forget(self, snapshots: Collection[str]) -> None:
-        ids = self._ids()
-        for snapshot in ids.keys() & set(snapshots):
-            (self._snapshots / created_name(ids[snapshot], snapshot)).unlink(missing_ok=True)
-        if self._snapshots.is_dir():
-            sync_path(self._snapshots)
+        remove_names(self._snapshots, snapshots)
 
     def reclaim(self) -> None:
         with self._store_lock(shared=False):
@@ -141,3 +147,7 @@ class CopyOnWrite(TreeBackend):
 
     def workspaces(self) -> Iterator[Path]:
         yield from dict.fromkeys(workspace for workspace, _ in self._headers_of_all())
+
+
+def _home(place: Place, name: str) -> Path:
+    return find_home(place, name, os.environ.get(VARIABLE))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hermes_checkpoints.contract import Entry, Kind, Reason, StoreError
+from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged, StoreError
 from hermes_checkpoints.kit import Batch, LeaveOut, encode_node, publish, sync_all, sync_path
 from hermes_checkpoints.kit.names import created_name
 from hermes_checkpoints.kit.nodes import id_of
@@ -76,15 +76,15 @@ class Storing(Batch):
 
     def _same(self, fd: int, size: int, key: bytes) -> bool:
         stored = parse(key)
-        if size <= COMPARED:
-            if isinstance(stored, Packed):
-                return digest_of(_read(fd, size)) == stored.digest
+        if isinstance(stored, Packed):
+            return digest_of(_read(fd, size)) == stored.digest
+        try:
             with self._vault.opened(stored) as other:
-                return _read(fd, size) == _read(other, size)
-        if isinstance(stored, Packed) or not stored.cloned:
-            return False
-        with self._vault.opened(stored) as other:
-            return share_all_blocks(fd, other)
+                if size <= COMPARED or not stored.cloned:
+                    return _equal(fd, other)
+                return share_all_blocks(fd, other)
+        except StoreDamaged:
+            return False  # stored anew
 
     def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
@@ -160,6 +160,15 @@ class Storing(Batch):
                 os.close(fd)
         self._data = self._opened = -1
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _equal(one: int, other: int) -> bool:
+    offset = 0
+    while block := os.pread(one, COMPARED, offset):
+        if os.pread(other, len(block), offset) != block:
+            return False
+        offset += len(block)
+    return not os.pread(other, 1, offset)
 
 
 def _read(fd: int, size: int) -> bytes:

@@ -78,6 +78,8 @@ class Vault:
                 shutil.rmtree(entry.path, ignore_errors=True)
                 continue
             for file in list(os.scandir(entry.path)):
+                if file.name != DATA and not file.name.isdecimal():
+                    continue  # not ours
                 number = None if file.name == DATA else int(file.name)
                 if (batch, number) not in live:
                     with suppress(FileNotFoundError):

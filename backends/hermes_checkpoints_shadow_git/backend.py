@@ -20,8 +20,8 @@ from hermes_checkpoints.contract import (
     Suitability,
     Usage,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, space_of, sync_path
-from hermes_checkpoints.kit.names import created_name, listed
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, space_of
+from hermes_checkpoints.kit.names import listed, remove_names
 from hermes_checkpoints.kit.nodes import decode_header
 from hermes_checkpoints_shadow_git.git import ObjectReader, run
 from hermes_checkpoints_shadow_git.objects import object_id
@@ -78,11 +78,7 @@ class ShadowGit(TreeBackend):
         return BytesIO(self._objects.read(entry.key)[1])
 
     def forget(self, snapshots: Collection[str]) -> None:
-        ids = self._ids()
-        for snapshot in ids.keys() & set(snapshots):
-            (self._refs / created_name(ids[snapshot], snapshot)).unlink(missing_ok=True)
-        if self._refs.is_dir():
-            sync_path(self._refs)
+        remove_names(self._refs, snapshots)
 
     def reclaim(self) -> None:
         with self._store_lock(shared=False):

@@ -74,6 +74,8 @@ def _start(repository: Repository, arguments: tuple[str, ...], stderr: int | IO[
     except OSError as error:
         if not repository.path.is_dir():
             raise StoreError(f"The shadow-git store {repository.path} is not there: {error}.") from error
+        if not isinstance(error, FileNotFoundError):
+            raise StoreError(f"git could not be started: {error}. Nothing was changed.") from error
         raise BackendUnusable(
             f"git could not be started: {error}. Nothing was changed. "
             f"Install git, or choose another backend with HERMES_CHECKPOINT_BACKEND."
@@ -102,7 +104,7 @@ class _GitDied(Exception):
 class ObjectReader:
     """Reads objects through one ``git cat-file --batch``, started at the first question.
 
-    Threads may share it; a forked child must not. Every object's bytes are
+    Threads may share it; a forked child starts its own. Every object's bytes are
     checked against its id, which git itself does not do here.
     """
 
@@ -111,6 +113,7 @@ class ObjectReader:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._words: IO[bytes] | None = None
+        self._owner = 0
 
     def read(self, oid: bytes) -> tuple[str, bytes]:
         """An object's kind and content. Raises ``StoreDamaged`` when it is missing or has other bytes."""
@@ -170,6 +173,8 @@ class ObjectReader:
 
     def _ask(self, oid: bytes, write: Callable[[bytes], object]) -> str:
         """Put one question and hand on the whole answer, 1 MiB at a time."""
+        if self._process is not None and self._owner != os.getpid():
+            self._process = self._words = None  # our parent's, which goes on reading from it
         process = self._process or self._begin()
         source, sink = process.stdout, process.stdin
         assert source is not None
@@ -206,6 +211,7 @@ class ObjectReader:
         except OSError as error:
             raise StoreError(f"No temporary file could be made in {self._repository.tmp}: {error}") from error
         self._process = _start(self._repository, ("cat-file", "--batch"), self._words)
+        self._owner = os.getpid()
         return self._process
 
     def _end(self, grace: float = 0) -> tuple[int, bytes]:

@@ -63,6 +63,7 @@ _CONFIG = """\
 [gc]
 	auto = 0
 	autoDetach = false
+	packRefs = false
 [maintenance]
 	auto = false
 [pack]

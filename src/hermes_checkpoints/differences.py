@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, split_path, within
+from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, WorkspaceError, split_path, within
 from hermes_checkpoints.kit.descent import Descent
 from hermes_checkpoints.kit.reading import Changed, open_regular
 from hermes_checkpoints.results import FileDiff
@@ -20,7 +20,11 @@ def file_diffs(
     """The differing files and links, from the snapshot to the workspace, within the literal ``paths``."""
     for path in paths:
         split_path(path)
-    with Descent(str(workspace)) as descent:
+    try:
+        descent = Descent(str(workspace))
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {workspace}: {error.strerror}. Nothing was changed.") from error
+    with descent:
         for change in backend.changes(snapshot, scope=scope):
             if within(change.path, paths) and (_shows(change.before) or _shows(change.after)):
                 yield _diff(backend, descent, change)

@@ -17,6 +17,7 @@ Answers are values (:mod:`hermes_checkpoints.results`); every failure is a
 from several threads; processes exclude each other by locks in the store.
 """
 
+import logging
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,7 @@ from typing import BinaryIO, Self
 from hermes_checkpoints import results
 from hermes_checkpoints.contract import (
     Backend,
+    BackendError,
     Kind,
     LeftOut,
     Note,
@@ -54,6 +56,7 @@ from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
 
+log = logging.getLogger("hermes_checkpoints")
 PathLike = str | os.PathLike[str]
 
 
@@ -103,6 +106,8 @@ class Engine:
         backend = self._opener.open(choice.name, place)
         with self._alone(place):
             held = self._opener.holding(place)
+            if choice.name not in held:  # noted first: a snapshot that no record leads to would not be listed
+                touch_record(place, choice.name, held, taken=True)
             saved = backend.save(self.settings.scope, Note(reason, request), self._progress)
             touch_record(place, choice.name, held, taken=saved.snapshot is not None)
         if turn is not None:
@@ -305,7 +310,12 @@ class Engine:
 
     def _backends(self, place: Place) -> Iterator[Backend]:
         for name in self._opener.holding(place):
-            yield self._opener.open(name, place)
+            try:
+                backend = self._opener.open(name, place)
+            except BackendError as error:  # what the others hold can still be listed and restored
+                log.warning("snapshots of %s in %s are not shown: %s", place.workspace, name, error)
+                continue
+            yield backend
 
     def _found(self, workspace: PathLike, ref: str) -> tuple[Place, Snapshot, Backend]:
         place = self._opener.place(workspace)

@@ -10,13 +10,20 @@ from hermes_checkpoints.contract import (
     BrokenBackend,
     CheckpointError,
     Fitness,
+    InvalidPath,
     Place,
+    StoreRefused,
     Suitability,
 )
 from hermes_checkpoints.kit.publish import private_directory
 from hermes_checkpoints.records import read_record
 from hermes_checkpoints.results import BackendReport, Choice
 from hermes_checkpoints.settings import AUTO, Settings
+
+# A backend may hold a process and a few descriptors; `status` goes through every workspace of the store.
+_KEPT_OPEN = 32
+# Names in a store that is ours, or that stock Hermes made (a bare repository).
+_OURS = ("locks", "projects", "config.toml", "HEAD")
 
 
 class Opener:
@@ -30,7 +37,12 @@ class Opener:
         self._choices: dict[Path, Choice] = {}
 
     def place(self, workspace: str | os.PathLike[str]) -> Place:
-        return Place(self.settings.store, Path(os.path.realpath(workspace)))
+        try:
+            return Place(self.settings.store, Path(os.path.realpath(workspace)))
+        except (OSError, ValueError) as error:  # a NUL, a surrogate, a loop of symlinks
+            raise InvalidPath(
+                f"{os.fspath(workspace)!r} is not a directory's path: {error}. Nothing was changed."
+            ) from error
 
     def backend_class(self, name: str) -> type[Backend]:
         if name not in self._classes:
@@ -100,10 +112,28 @@ class Opener:
     def open(self, name: str, place: Place) -> Backend:
         """The backend of that name at the place; the same one every time. Its part of the store is made if absent."""
         key = (name, place.workspace)
-        if key not in self._open:
-            private_directory(self.settings.store)
-            self._open[key] = self.backend_class(name).open(place)
-        return self._open[key]
+        backend = self._open.pop(key, None)
+        if backend is not None and not (self.settings.store / name).is_dir():
+            backend.close()  # the store was removed under us: it is made anew
+            backend = None
+        if backend is None:
+            self._claim_store()
+            backend = self.backend_class(name).open(place)
+        self._open[key] = backend
+        while len(self._open) > _KEPT_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        return backend
+
+    def _claim_store(self) -> None:
+        """The store as a private directory of ours; another project's directory of that name is not taken over."""
+        store = self.settings.store
+        known = {*_OURS, *plugins.offers(), *self._classes}
+        if store.is_dir() and (found := set(os.listdir(store))) and not found & known:
+            raise StoreRefused(
+                f"{store} exists and is not a snapshot store. Nothing was touched; name another directory (--store)."
+            )
+        private_directory(store / "locks")
+        private_directory(store)
 
     def reports(self, place: Place | None) -> list[BackendReport]:
         """Every backend found, where it comes from, and whether it can serve the place."""

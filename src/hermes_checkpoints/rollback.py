@@ -21,21 +21,25 @@ from hermes_checkpoints.contract import (
     same,
     split_path,
 )
+from hermes_checkpoints.evidence import RulesOfThen
 from hermes_checkpoints.policy.plan import Plan, make_plan
 from hermes_checkpoints.restore import SET_ID, Options, apply
 from hermes_checkpoints.results import Restored
 
-Keep = Callable[[str], str | None]
+Keep = Callable[[Change], str | None]
 
 
 def preview(
     backend: Backend, scope: Scope, target: Snapshot, paths: tuple[str, ...] = (), reference: str | None = None
 ) -> Plan:
     """What a restore would do now; nothing is stored or changed."""
-    live = list(_reversed(backend.changes(target.id, scope=scope)))
+    live = _live_changes(backend, scope, target)
     if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
-    keep = _keep_edits(backend.changes(reference, scope=scope)) if reference is not None else _keep_none
+    if reference is None:
+        keep = _keep_unknown(backend, target, scope)
+    else:
+        keep = _keep_edits(backend.changes(reference, scope=scope))
     return make_plan(target, live, paths, keep, take_back=reference is not None)
 
 
@@ -61,7 +65,10 @@ def roll_back(
             preview(backend, scope, target, restoring.paths, reference)
         safety = _save_first(backend, scope, restoring, progress)
         changes = list(backend.changes(safety.latest.id, target.id))
-        keep = _keep_edits(backend.changes(reference, safety.latest.id)) if reference is not None else _keep_none
+        if reference is None:
+            keep = _keep_unknown(backend, target, scope)
+        else:
+            keep = _keep_edits(backend.changes(reference, safety.latest.id))
         plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
     except BaseException:
         if made:
@@ -95,9 +102,10 @@ def _make_root(workspace: Path) -> bool:
 
 
 def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], changes: list[Change]) -> None:
+    known_paths = {path for change in changes for path in (change.path, *ancestors(change.path))} if paths else set()
     for path in paths:
         split_path(path)
-        if any(change.path == path or path in ancestors(change.path) for change in changes):
+        if path in known_paths:
             continue
         for known in (*reversed([*ancestors(path)]), path):
             try:
@@ -112,18 +120,34 @@ def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], chan
                 )
 
 
+def _live_changes(backend: Backend, scope: Scope, target: Snapshot) -> list[Change]:
+    """From what is there to the target; of a workspace that was removed, nothing is there."""
+    if not backend.place.workspace.exists():
+        return [Change(path, None, entry) for path, entry in backend.entries(target.id) if path and entry.held]
+    return list(_reversed(backend.changes(target.id, scope=scope)))
+
+
 def _reversed(changes: Iterator[Change]) -> Iterator[Change]:
     return (Change(change.path, change.after, change.before) for change in changes)
 
 
-def _keep_none(path: str) -> str | None:
-    return None
+def _keep_unknown(backend: Backend, target: Snapshot, scope: Scope) -> Keep:
+    """Keeps what came later and what the target's own rules would have left out: its absence is no evidence."""
+    rules = RulesOfThen(backend, target.id, scope.excludes)
+
+    def keep(change: Change) -> str | None:
+        gone = change.before is not None and change.after is None
+        if gone and change.before is not None and rules.ignore(change.path, change.before):
+            return "the snapshot's own rules would have left it out"
+        return None
+
+    return keep
 
 
 def _keep_edits(changes: Iterator[Change]) -> Keep:
     """Keeps the paths that changed since the restore that is being taken back."""
     edited = {change.path for change in changes if not _lost_set_id_only(change)}
-    return lambda path: "it was edited after the restore" if path in edited else None
+    return lambda change: "it was edited after the restore" if change.path in edited else None
 
 
 def _lost_set_id_only(change: Change) -> bool:

@@ -42,7 +42,11 @@ def read_settings(
     if store is None:
         hermes = environ.get("HERMES_HOME") or home_directory(environ) / ".hermes"
         store = Path(hermes) / "checkpoints"
-    base = Path(os.path.realpath(store))
+    try:
+        base = Path(os.path.realpath(store))
+        os.fsencode(base)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{os.fspath(store)!r} cannot be a store: {error}. Nothing was changed.") from error
     config = _read_config(base / "store" / "config.toml")
     asked = [
         (backend, "asked for by the caller"),
@@ -75,8 +79,10 @@ def _scope(config: Mapping[str, object]) -> Scope:
     usual = Scope()
     megabytes = config.get("max_file_size_mb", usual.max_file_size / (1 << 20))
     more = config.get("exclude", [])
-    if not isinstance(megabytes, int | float) or megabytes < 0:
-        raise CheckpointError("max_file_size_mb in config.toml must be a number, 0 or more. Nothing was changed.")
+    if not isinstance(megabytes, int | float) or not 0 <= megabytes < 1 << 40:
+        raise CheckpointError(
+            "max_file_size_mb in config.toml must be a number of megabytes; 0 means no limit. Nothing was changed."
+        )
     if not isinstance(more, list) or not all(isinstance(pattern, str) for pattern in more):
         raise CheckpointError("exclude in config.toml must be a list of patterns. Nothing was changed.")
     return Scope((*usual.excludes, *more), int(megabytes * (1 << 20)))

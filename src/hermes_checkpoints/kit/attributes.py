@@ -1,6 +1,7 @@
 """Extended attributes of open files, on both systems."""
 
 import errno
+import os
 import sys
 
 from hermes_checkpoints.contract import WorkspaceError
@@ -20,8 +21,6 @@ def _ours(name: str) -> bool:
 def read_xattrs(fd: int) -> Xattrs:
     """The attributes a snapshot keeps, sorted by name; none where the filesystem has none."""
     if sys.platform == "linux":
-        import os
-
         listing, get = os.listxattr, os.getxattr
     else:
         from xattr import getxattr as get
@@ -35,6 +34,21 @@ def read_xattrs(fd: int) -> Xattrs:
         raise
 
 
+def copy_acl(source_fd: int, target_fd: int) -> None:
+    """Give a file the POSIX ACL of the one it will replace, so that its mode does not open it wider. Linux only.
+
+    Call it before the mode is set: with an ACL, the group bits are its mask.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        acl = os.getxattr(source_fd, "system.posix_acl_access")
+        os.setxattr(target_fd, "system.posix_acl_access", acl)
+    except OSError as error:
+        if error.errno not in _NONE_HERE:
+            raise
+
+
 def write_xattrs(fd: int, wanted: Xattrs) -> None:
     """Make the attributes of an open file the wanted ones, removing others of the user's.
 
@@ -45,8 +59,6 @@ def write_xattrs(fd: int, wanted: Xattrs) -> None:
     if present == goal:
         return
     if sys.platform == "linux":
-        import os
-
         put, drop = os.setxattr, os.removexattr
     else:
         from xattr import removexattr as drop

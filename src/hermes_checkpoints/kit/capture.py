@@ -37,7 +37,10 @@ class Capture:
         self._excludes = scope.excludes
         self._batch = batch
         self._racy_from = clock.racy_from(workspace)
-        self._taker = Taker(batch, scope.max_file_size, self._racy_from, learned or {}, progress)
+        # Another filesystem may be mounted below, with a clock of its own.
+        self._racy_elsewhere = clock.racy_by_another_clock()
+        self._device: int | None = None
+        self._taker = Taker(batch, scope.max_file_size, learned or {}, progress)
         self._order: list[Seen] = []
         self.tally = self._taker.tally
 
@@ -100,7 +103,10 @@ class Capture:
         prefix = "".join(f"{part}/" for part in descent.names) if self._taker.has_learned else ""
         if old is None and name:
             self.tally.changed += 1
-        visit = Visit(descent.fd, prefix, name, status, old, rules, self._taker, self._racy_from)
+        if self._device is None:
+            self._device = status.st_dev
+        self._taker.racy_from = self._racy_from if status.st_dev == self._device else self._racy_elsewhere
+        visit = Visit(descent.fd, prefix, name, status, old, rules, self._taker)
         self._order.append(visit.seen)
         return visit
 
@@ -122,10 +128,12 @@ class Capture:
         return status
 
     def _left_out(self, parent: Seen, old: Seen | None, name: str) -> None:
-        if old is None or old.out.get(name) != parent.out.get(name):
+        if old is None or name in old.dirs or name in old.keys or old.out.get(name) != parent.out.get(name):
             parent.key = None
         if old is not None and name in old.dirs:
             self.tally.changed += old.dirs[name].paths
+        if old is not None and name in old.keys:
+            self.tally.changed += 1  # a file became a directory that cannot be entered
 
 
 def left_out(root: Seen) -> Iterator[LeftOut]:

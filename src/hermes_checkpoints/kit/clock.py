@@ -53,11 +53,19 @@ def _mounted_type(path: Path, device: int) -> str:
 
 def racy_from(workspace: Path) -> int:
     """The time (ns) from which on stamps in this workspace prove nothing, when asked before a walk."""
-    if stamps_are_exact(workspace):
-        return _NEVER
     now = time.time_ns()
-    local = sys.platform == "darwin" or filesystem_type(workspace) in _LOCAL
-    return now - (TICK_NS if local else SKEW_NS)
+    try:
+        if stamps_are_exact(workspace):
+            return _NEVER
+        local = sys.platform == "darwin" or filesystem_type(workspace) in _LOCAL
+    except OSError:
+        local = False
+    return now - TICK_NS if local else racy_by_another_clock()
+
+
+def racy_by_another_clock() -> int:
+    """The same for a filesystem of which nothing is known."""
+    return time.time_ns() - SKEW_NS
 
 
 def stamps_are_exact(workspace: Path) -> bool:
@@ -65,7 +73,10 @@ def stamps_are_exact(workspace: Path) -> bool:
     if sys.platform != "linux":
         return False
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2] if part.isdigit())
-    return release >= (6, 13) and filesystem_type(workspace) in _FINE
+    if release < (6, 13) or filesystem_type(workspace) not in _FINE:
+        return False
+    # ext4 with inodes of 128 bytes keeps whole seconds only.
+    return workspace.stat().st_ctime_ns % 1_000_000_000 != 0
 
 
 def is_racy(mtime_ns: int, ctime_ns: int, limit: int) -> bool:

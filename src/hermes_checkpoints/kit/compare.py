@@ -27,10 +27,14 @@ class StoredTree(Tree):
         self._load = load
 
     def children(self) -> dict[str, tuple[Entry, "StoredTree | None"]]:
-        return {
-            name: (entry, StoredTree(entry, self._load) if entry.kind is Kind.DIR else None)
-            for name, entry in self._load(self.entry.key).items()
-        }
+        return {name: self._with(entry) for name, entry in self._load(self.entry.key).items()}
+
+    def child(self, name: str) -> "tuple[Entry, StoredTree | None] | None":
+        entry = self._load(self.entry.key).get(name)
+        return self._with(entry) if entry is not None else None
+
+    def _with(self, entry: Entry) -> "tuple[Entry, StoredTree | None]":
+        return entry, StoredTree(entry, self._load) if entry.kind is Kind.DIR else None
 
 
 class LiveTree(Tree):

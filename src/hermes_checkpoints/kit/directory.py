@@ -6,7 +6,7 @@ from hermes_checkpoints.contract import Entry, Reason
 from hermes_checkpoints.kit import clock
 from hermes_checkpoints.kit.attributes import Xattrs, read_xattrs
 from hermes_checkpoints.kit.ignore import RULE_FILES, Rules
-from hermes_checkpoints.kit.reading import read_rule_file, status_of
+from hermes_checkpoints.kit.reading import is_scratch, read_rule_file, status_of
 from hermes_checkpoints.kit.seen import FileItem, Item, Seen, directory_stamp, item_of
 from hermes_checkpoints.kit.taking import Taker
 
@@ -58,7 +58,6 @@ class Visit:
         old: Seen | None,
         rules: Rules,
         taker: Taker,
-        racy_from: int,
     ) -> None:
         self._fd = fd
         self._prefix = prefix
@@ -66,7 +65,7 @@ class Visit:
         self._old = old or _NEVER
         self.seen = Seen()
         self.seen.stamp = directory_stamp(status)
-        self.seen.xattrs = self._own_attributes(old, racy_from)
+        self.seen.xattrs = self._own_attributes(old)
         listing, self.to_enter = scan(fd, self._old.pruned)
         if old is not None and not old.racy and listing == old.listing:
             self.rules = rules.inside(name, old.rule_files)
@@ -76,14 +75,14 @@ class Visit:
         self._known = {item[0]: item for item in self._old.listing if isinstance(item, tuple)}
         self._compare(listing, name, rules)
 
-    def _own_attributes(self, old: Seen | None, racy_from: int) -> Xattrs:
+    def _own_attributes(self, old: Seen | None) -> Xattrs:
         seen = self.seen
         if old is not None and old.stamp == seen.stamp:
             return old.xattrs
         xattrs = read_xattrs(self._fd)
         if old is not None and (old.stamp[0], old.xattrs) != (seen.stamp[0], xattrs):
             self._taker.tally.changed += 1
-        if clock.is_racy(seen.stamp[1], seen.stamp[2], racy_from):
+        if clock.is_racy(seen.stamp[1], seen.stamp[2], self._taker.racy_from):
             seen.stamp = (*seen.stamp[:3], -1)  # equals no directory's: looked at again
         return xattrs
 
@@ -109,7 +108,7 @@ class Visit:
                 item = self._file(listed, this, reason)
             if item is not None:
                 seen.listing.append(item)
-        present = files.keys() | set(self.to_enter)
+        present = {item[0] for item in seen.listing if isinstance(item, tuple)} | set(self.to_enter)
         tally = self._taker.tally
         tally.changed += sum(1 for gone in old.keys if gone not in present or gone in seen.pruned)
         tally.changed += sum(old.dirs[gone].paths for gone in old.dirs.keys() - set(self.to_enter))
@@ -130,16 +129,22 @@ class Visit:
             item = listed
         if reason is not None:
             seen.out[name] = reason  # a rule file that a rule ignores: still watched, never stored
+            self._taker.mark_racy(seen, item)
             return item
         if self._known.get(name) == item and name not in old.racy and old.out.get(name) != Reason.IGNORED.value:
             seen.keep(name, old)
             return item
-        return self._taker.take(self._fd, self._prefix, item, seen, self._before(name))
+        taken = self._taker.take(self._fd, self._prefix, item, seen, self._before(name))
+        if name in RULE_FILES and taken != listed:
+            seen.racy.add(name)  # it was edited after its rules were read
+        return taken
 
     def _pruned(self, name: str, is_dir: bool) -> str | None:  # noqa: FBT001  # once a name, by position
         """Why the rules leave a name out, asked only where the answer is not known."""
         if name in VERSION_CONTROL:
             return Reason.VERSION_CONTROL.value
+        if is_scratch(name):
+            return Reason.STORE.value
         old = self._old
         if self.rules.digest == old.rules:
             if name in old.pruned and old.pruned[name][0] is is_dir:

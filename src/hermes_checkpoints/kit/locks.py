@@ -31,7 +31,10 @@ def locked(path: Path, *, shared: bool = False, wait: float = DEFAULT_WAIT) -> I
         raise StoreError(f"cannot lock {path}: {error.strerror}. Nothing was changed.") from error
     try:
         _acquire(fd, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
     finally:
         os.close(fd)
 

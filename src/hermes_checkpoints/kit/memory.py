@@ -22,7 +22,7 @@ from hermes_checkpoints.kit.seen import Seen
 _MARK = f"hermes-checkpoints seen 1 {sys.implementation.cache_tag} {sys.hexversion:x} {sys.getfilesystemencoding()}\n"
 # Stamp (as a plain tuple), content key, extended attributes.
 Learned = tuple[tuple[int, int, int, int, int], bytes, Xattrs]
-_OWN = tuple(name for name in Seen.__slots__ if name != "dirs")
+_OWN = tuple(name for name in Seen.__slots__ if name not in ("dirs", "_by_name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class MemoryFile:
     def store(self, memory: Memory) -> None:
         """Keep the memory. Failing to is no failure: the next walk only works harder."""
         self._held = None
-        with suppress(StoreError):
+        with suppress(StoreError, OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             publish(self._path, _encode(memory), scratch=self._path.parent, durable=False)
             identity = self._identity()

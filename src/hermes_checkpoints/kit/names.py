@@ -1,7 +1,11 @@
 """Names under which snapshots stand in a directory: sorted as bytes, the newest comes last."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+
+from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.kit.publish import sync_path
 
 
 def created_name(created_ns: int, snapshot: str) -> str:
@@ -25,3 +29,16 @@ def listed(directory: Path) -> dict[str, int]:
     except FileNotFoundError:
         pass
     return found
+
+
+def remove_names(directory: Path, snapshots: Collection[str]) -> None:
+    """Take snapshots off a directory's list, durably; those that are gone already are passed over."""
+    found = listed(directory)
+    gone = found.keys() & set(snapshots)
+    try:
+        for snapshot in gone:
+            (directory / created_name(found[snapshot], snapshot)).unlink(missing_ok=True)
+        if gone:
+            sync_path(directory)
+    except OSError as error:
+        raise StoreError(f"cannot remove a snapshot from {directory}: {error.strerror}.") from error

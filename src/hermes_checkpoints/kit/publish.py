@@ -91,7 +91,11 @@ def private_directory(path: Path) -> Path:
     to others is closed.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not mkdir(parents=True): that gives the parents whatever the umask lets through.
+        for directory in reversed([path, *path.parents]):
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700, exist_ok=True)
+                directory.chmod(0o700)
         status = path.stat()
         if status.st_uid != os.geteuid():
             raise StoreRefused(

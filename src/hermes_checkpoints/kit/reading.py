@@ -11,6 +11,15 @@ MAX_RULE_FILE = 1024 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
+SCRATCH_PREFIX = ".hermes-checkpoints-"
+"""What a restore writes beside its target is called so, with 16 hex digits, until it takes the target's name."""
+
+
+def is_scratch(name: str) -> bool:
+    """Whether a name was left by a restore that was killed: it is ours and no part of any snapshot."""
+    return name.startswith(SCRATCH_PREFIX) and len(name) == len(SCRATCH_PREFIX) + 16
+
+
 class Changed(Exception):
     """A name turned into something else while it was looked at."""
 

@@ -21,6 +21,7 @@ class Seen:
     """One directory. Made once, then only completed by the capture that made it."""
 
     __slots__ = (
+        "_by_name",
         "dirs",
         "files",
         "folders",
@@ -39,6 +40,7 @@ class Seen:
     )
 
     def __init__(self) -> None:
+        self._by_name: dict[str, FileItem] | None = None
         self.stamp: tuple[int, int, int, int] = (0, 0, 0, 0)
         """The directory's own mode, mtime, ctime and inode."""
         self.xattrs: Xattrs = ()
@@ -94,10 +96,9 @@ class Seen:
 
     def item(self, name: str) -> FileItem | None:
         """The listed file or link of that name."""
-        for item in self.listing:
-            if isinstance(item, tuple) and item[0] == name:
-                return item
-        return None
+        if self._by_name is None:
+            self._by_name = {item[0]: item for item in self.listing if isinstance(item, tuple)}
+        return self._by_name.get(name)
 
     @property
     def paths(self) -> int:

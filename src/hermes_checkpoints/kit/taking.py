@@ -40,12 +40,11 @@ class Tally:
 class Taker:
     """Hands the contents of files to a batch, each checked to have stood still meanwhile."""
 
-    def __init__(
-        self, batch: Batch, limit: int, racy_from: int, learned: Mapping[str, Learned], progress: Progress
-    ) -> None:
+    def __init__(self, batch: Batch, limit: int, learned: Mapping[str, Learned], progress: Progress) -> None:
         self._batch = batch
         self._limit = 0 if batch.takes_any_size else limit
-        self._racy_from = racy_from
+        self.racy_from = 0
+        """Of the directory that is being looked at."""
         self._learned = learned
         self._progress = progress
         self.has_learned = bool(learned)
@@ -62,7 +61,7 @@ class Taker:
         reason: Reason | None = None
         learned = self._learned.get(prefix + name) if self._learned else None
         try:
-            if learned is not None and learned[0] == item[1:]:
+            if learned is not None and learned[0] == item[1:] and not self._racy(item):
                 _, seen.keys[name], xattrs = learned
                 if xattrs:
                     seen.xattrs_of[name] = xattrs
@@ -75,7 +74,7 @@ class Taker:
             else:
                 item = self._content(fd, item, seen, before)
                 self._pending.append((seen, item, before))
-                self._mark_racy(seen, item)
+                self.mark_racy(seen, item)
                 return item
         except FileNotFoundError:
             return None
@@ -89,14 +88,18 @@ class Taker:
             reason = Reason.UNSTABLE if error.errno in GONE else Reason.UNREADABLE
         if reason is not None:
             seen.out[name] = reason.value
-        if reason is Reason.UNSTABLE:
+        if reason in (Reason.UNSTABLE, Reason.UNREADABLE):
             seen.racy.add(name)
-        self._mark_racy(seen, item)
+        self.mark_racy(seen, item)
         self.tally.compare(before, seen.entry_of(item))
         return item
 
-    def _mark_racy(self, seen: Seen, item: FileItem) -> None:
-        if clock.is_racy(item[3], item[4], self._racy_from):
+    def _racy(self, item: FileItem) -> bool:
+        return clock.is_racy(item[3], item[4], self.racy_from)
+
+    def mark_racy(self, seen: Seen, item: FileItem) -> None:
+        """Have a name looked at again next time when its times are too young to prove anything."""
+        if self._racy(item):
             seen.racy.add(item[0])
 
     def _content(self, fd: int, item: FileItem, seen: Seen, before: Entry | None) -> FileItem:

@@ -5,7 +5,7 @@ where contents, nodes and headers are kept. ``docs/write-a-backend.md`` has one
 in sixty lines.
 """
 
-import os
+import logging
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +28,7 @@ from hermes_checkpoints.contract import (
     Snapshot,
     SnapshotNotFound,
     Stamp,
+    StoreDamaged,
     silent,
     split_path,
 )
@@ -35,12 +36,14 @@ from hermes_checkpoints.kit import clock
 from hermes_checkpoints.kit.batch import Batch, Unstored
 from hermes_checkpoints.kit.capture import Capture, left_out
 from hermes_checkpoints.kit.compare import LiveTree, StoredTree, compare, walk
+from hermes_checkpoints.kit.home import noted_homes
 from hermes_checkpoints.kit.locks import locked
 from hermes_checkpoints.kit.memory import Learned, Memory, MemoryFile
 from hermes_checkpoints.kit.nodes import decode_header, decode_node, encode_header
 from hermes_checkpoints.kit.recall import recalled, same_bytes, stamp_at
 from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
 
+log = logging.getLogger("hermes_checkpoints")
 # Decoded directories kept; a restore asks for the same ones again and again.
 _NODES_KEPT = 4096
 
@@ -80,8 +83,7 @@ class TreeBackend(Backend):
 
     def _stores(self) -> tuple[Path, ...]:
         """What no snapshot may hold: the store, our home, and the homes that other backends noted elsewhere."""
-        notes = self.place.store.glob(f"*/elsewhere/{self.place.workspace_id}")
-        return (self.place.store, self.home, *(Path(os.fsdecode(note.read_bytes())) for note in notes))
+        return (self.place.store, self.home, *noted_homes(self.place))
 
     def _reachable(self, headers: Iterable[bytes]) -> set[bytes]:
         """The key of every content and directory that snapshots lean on, given their headers: for ``reclaim``."""
@@ -140,7 +142,8 @@ class TreeBackend(Backend):
         memory = self._memory.load()
         if memory is not None and memory.latest == newest:
             self._headers.setdefault(newest, memory.header)
-        return self._snapshot(newest)[0]
+        # One that is damaged must not keep new ones from being taken.
+        return next(self.snapshots(), None)
 
     def _remember(self, latest: Snapshot | None, scope: Scope) -> Memory | None:
         """What is known of the tree, made anew from the newest snapshot when the cache is lost or too old."""
@@ -149,7 +152,11 @@ class TreeBackend(Backend):
         memory = self._memory.load()
         if memory is not None and memory.believed(latest.id, self._ids(), scope.max_file_size):
             return memory
-        tree = recalled(self._snapshot(latest.id)[1], self._node)
+        try:
+            tree = recalled(self._snapshot(latest.id)[1], self._node)
+        except StoreDamaged as damage:
+            log.warning("everything is stored anew: %s", damage)
+            return None
         return Memory(tree, latest.id, self._header(latest.id), scope.max_file_size)
 
     def _header(self, snapshot: str) -> bytes:
@@ -176,7 +183,10 @@ class TreeBackend(Backend):
     def snapshots(self) -> Iterator[Snapshot]:
         ids = self._ids()
         for snapshot in sorted(ids, key=lambda snapshot: ids[snapshot], reverse=True):
-            yield self._snapshot(snapshot)[0]
+            try:
+                yield self._snapshot(snapshot)[0]
+            except StoreDamaged as damage:
+                log.warning("passed over: %s", damage)
 
     def changes(self, since: str, until: str | None = None, *, scope: Scope = Scope()) -> Iterator[Change]:
         before = self._root(since)
@@ -208,7 +218,7 @@ class TreeBackend(Backend):
         tree: StoredTree | None = root
         found: tuple[Entry, StoredTree | None] | None = None
         for part in split_path(path):
-            found = tree.children().get(part) if tree is not None else None
+            found = tree.child(part) if tree is not None else None
             if found is None:
                 raise PathNotFound(f"snapshot {snapshot[:10]} has nothing at {path!r}.")
             tree = found[1]

@@ -11,16 +11,14 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import Stamp, WorkspaceError, split_path
-from hermes_checkpoints.kit.attributes import Xattrs, read_xattrs, write_xattrs
+from hermes_checkpoints.kit.attributes import Xattrs, copy_acl, read_xattrs, write_xattrs
 from hermes_checkpoints.kit.descent import Descent
 from hermes_checkpoints.kit.publish import sync
-from hermes_checkpoints.kit.reading import status_of
+from hermes_checkpoints.kit.reading import SCRATCH_PREFIX, Changed, open_regular, status_of
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
-SCRATCH_PREFIX = ".hermes-checkpoints-"
-"""Names beside a target start so while its new content is being written."""
 
 
 class Moved(Exception):
@@ -115,10 +113,7 @@ class TreeWriter:
         file = os.open(scratch, _LOOK, dir_fd=fd)
         try:
             write_xattrs(file, xattrs)
-            if os.geteuid() == 0:  # what root puts back stays the user's
-                model = status_of(fd, name)
-                owner = model if model is not None and stat.S_ISREG(model.st_mode) else os.fstat(fd)
-                os.fchown(file, owner.st_uid, owner.st_gid)
+            self._adopt(fd, name, file)
             os.fchmod(file, mode)
             if mtime_ns is not None:
                 os.utime(file, ns=(mtime_ns, mtime_ns))
@@ -126,6 +121,19 @@ class TreeWriter:
                 sync(file)
         finally:
             os.close(file)
+
+    @staticmethod
+    def _adopt(fd: int, name: str, file: int) -> None:
+        """Give a new file what its forerunner had and no snapshot keeps: the ACL and, from root, the owner."""
+        owner = os.fstat(fd)
+        try:
+            with open_regular(fd, name) as model:
+                copy_acl(model, file)
+                owner = os.fstat(model)
+        except (OSError, Changed):
+            pass  # nothing there: as its directory, and without an ACL
+        if os.geteuid() == 0:
+            os.fchown(file, owner.st_uid, owner.st_gid)
 
     def put(self, path: str, scratch: str, expected: Stamp | None) -> Stamp:
         """Rename a finished file or link, written beside under ``scratch``, over its target.

@@ -60,38 +60,38 @@ def make_plan(
     target: Snapshot,
     changes: Iterable[Change],
     paths: tuple[str, ...] = (),
-    keep: Callable[[str], str | None] = lambda path: None,
+    keep: Callable[[Change], str | None] = lambda change: None,
     *,
     take_back: bool = False,
 ) -> Plan:
     """The plan for changes from the present state (``before``) to the target (``after``).
 
-    ``keep`` gives the reason why a path that differs shall stay as it is, or ``None``.
+    ``keep`` gives the reason why what differs shall stay as it is, or ``None``.
     ``take_back``: the selection was restored before, so directories above it
     that the target does not have came with it, and go with it when they are empty.
     """
     steps: dict[str, Step] = {}
-    closed: list[str] = []  # what stays as it is with all that is below it
+    closed = ""  # a directory that stays as it is with all that is below it
     for change in changes:
         path = change.path
-        if any(path.startswith(directory) for directory in closed):
+        if closed and path.startswith(closed):  # in path order, the last one is the only one that can be meant
             continue
         if not _selected(change, paths):
             if _closed(change) and any(chosen.startswith(path + "/") for chosen in paths):
                 why = "it stands where a selected path belongs, and is not selected"
                 steps[path] = Step(Action.KEEP, path, change.before, change.after, why)
-                closed.append(path + "/")
+                closed = path + "/"
             elif take_back and change.after is None and any(chosen.startswith(path + "/") for chosen in paths):
                 steps[path] = Step(Action.DELETE, path, change.before, None)
             elif change.before is not None:
                 _spare_above(steps, path)
             continue
         step = _step(change)
-        reason = keep(path) if step is not None and step.action is not Action.KEEP else None
+        reason = keep(change) if step is not None and step.action is not Action.KEEP else None
         if step is not None and reason is not None:
             step = replace(step, action=Action.KEEP, reason=reason)
         if step is not None and step.action is Action.KEEP and _closed(change):
-            closed.append(path + "/")
+            closed = path + "/"
         if step is not None:
             steps[path] = step
         elif change.before is not None and not change.before.held:

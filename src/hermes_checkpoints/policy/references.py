@@ -22,6 +22,6 @@ def resolve(ref: str, snapshots: Sequence[Snapshot]) -> Snapshot:
             raise AmbiguousId(f"{ref!r} is the beginning of {len(fitting)} ids: {ids}. Give more of it.")
         if fitting:
             return fitting[0]
-    if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(snapshots):
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and 1 <= int(wanted) <= len(snapshots):
         return snapshots[int(wanted) - 1]
     raise SnapshotNotFound(f"no snapshot {ref!r}; there are {len(snapshots)}, see `list`. Nothing was changed.")

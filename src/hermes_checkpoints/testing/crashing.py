@@ -60,7 +60,7 @@ class Crashing(Fixtures):
         self._whole(place, pictures, ground)
         for _ in range(_RANDOM_KILLS):
             self._edit(place.workspace)
-            killed_after(random.uniform(0, took), save)  # noqa: S311
+            killed_after(random.uniform(0, took), save)
             self._whole(place, pictures, ground)
         self._goes_on(place, pictures, ground)
 
@@ -77,7 +77,7 @@ class Crashing(Fixtures):
                 take(backend)
 
         steps = steps_of(elsewhere)
-        for step in sorted(random.Random(steps).sample(range(1, steps), min(12, steps - 1))):  # noqa: S311
+        for step in sorted(random.Random(steps).sample(range(1, steps), min(12, steps - 1))):
             (place.workspace / "turn").write_bytes(b"%d" % step)
             killed_at(step, save)
         self._goes_on(place, {}, ground, complete=False)

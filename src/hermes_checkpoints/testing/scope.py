@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from hermes_checkpoints.contract import Backend, Capability, Kind, Note, Place, Saved, Scope
 from hermes_checkpoints.testing.fixtures import Fixtures
 from hermes_checkpoints.testing.privileges import obeying_modes
