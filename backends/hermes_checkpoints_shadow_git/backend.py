@@ -81,9 +81,9 @@ class ShadowGit(TreeBackend):
         remove_names(self._refs, snapshots)
 
     def reclaim(self) -> None:
-        with self._store_lock(shared=False):
-            run(self._repository, "repack", "-a", "-d", "-q")
-            run(self._repository, "prune-packed", "-q")
+        with self._store_lock(shared=False) as lock:
+            run(self._repository, "repack", "-a", "-d", "-q", lock=lock)
+            run(self._repository, "prune-packed", "-q", lock=lock)
         self._indexes.refresh()
 
     def usage(self) -> Usage:

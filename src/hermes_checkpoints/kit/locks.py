@@ -18,11 +18,13 @@ DEFAULT_WAIT = 30.0
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: float = DEFAULT_WAIT) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, wait: float = DEFAULT_WAIT) -> Iterator[int]:
     """Hold the lock file at ``path``, created if absent.
 
-    Threads of one process exclude each other as processes do. Raises
-    ``StoreBusy`` when somebody else held it for ``wait`` seconds.
+    Threads of one process exclude each other as processes do. Gives the
+    descriptor that holds it: a program that inherits it goes on holding the
+    lock when we are killed. Raises ``StoreBusy`` when somebody else held it for
+    ``wait`` seconds.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,7 +34,7 @@ def locked(path: Path, *, shared: bool = False, wait: float = DEFAULT_WAIT) -> I
     try:
         _acquire(fd, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
         try:
-            yield
+            yield fd
         finally:
             fcntl.flock(fd, fcntl.LOCK_UN)
     finally:

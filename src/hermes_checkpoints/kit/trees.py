@@ -77,7 +77,7 @@ class TreeBackend(Backend):
     def _load_node(self, key: bytes) -> bytes:
         """A directory's bytes as ``encode_node`` made them. Raises ``StoreDamaged``."""
 
-    def _store_lock(self, *, shared: bool) -> AbstractContextManager[None]:
+    def _store_lock(self, *, shared: bool) -> AbstractContextManager[int]:
         """Held shared while a snapshot is being stored, alone while garbage is being deleted."""
         return locked(self.home / "lock", shared=shared)
 

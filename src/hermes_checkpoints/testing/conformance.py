@@ -1,7 +1,5 @@
 """The whole suite as one class to inherit from."""
 
-from typing import Any
-
 from hermes_checkpoints.testing.comparing import Comparing
 from hermes_checkpoints.testing.crashing import Crashing
 from hermes_checkpoints.testing.forgetting import Forgetting
@@ -20,7 +18,7 @@ class BackendContract(Taking, Listing, Comparing, Reading, Forgetting, Scoping, 
     is another promise. More tests of your own are welcome beside them.
     """
 
-    def __init_subclass__(cls, **named: Any) -> None:
+    def __init_subclass__(cls, **named: object) -> None:
         """Raises ``TypeError`` for a redefined test, and for an expected failure of a test that is not there."""
         super().__init_subclass__(**named)
         suite = {name for above in BackendContract.__mro__ for name in vars(above) if name.startswith("test_")}

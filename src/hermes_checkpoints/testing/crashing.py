@@ -18,6 +18,8 @@ from hermes_checkpoints.testing.witness import Seen, difference, picture
 _LAST_STEPS = 16
 _STRIDES = 10
 _RANDOM_KILLS = 8
+# Seconds after which a program that a killed process left behind has done its work.
+_OUTLIVED = 0.1
 
 
 def _moments(steps: int) -> Iterator[int]:
@@ -26,10 +28,10 @@ def _moments(steps: int) -> Iterator[int]:
     yield from range(early, steps + 1)
 
 
-@pytest.mark.usefixtures("processes")
 class Crashing(Fixtures):
     """What is listed after a crash is whole, and nothing stands in the way of going on."""
 
+    @pytest.mark.usefixtures("processes")
     def test_a_killed_save_leaves_only_whole_snapshots_listed(self, place: Place, ground: Path) -> None:
         def save() -> None:
             with self.open(place) as backend:
@@ -45,6 +47,7 @@ class Crashing(Fixtures):
             self._whole(place, pictures, ground)
         self._goes_on(place, pictures, ground)
 
+    @pytest.mark.usefixtures("processes")
     def test_a_save_killed_at_a_random_moment_leaves_only_whole_snapshots_listed(
         self, place: Place, ground: Path
     ) -> None:
@@ -64,6 +67,7 @@ class Crashing(Fixtures):
             self._whole(place, pictures, ground)
         self._goes_on(place, pictures, ground)
 
+    @pytest.mark.usefixtures("processes")
     def test_a_killed_first_save_leaves_a_store_that_works(self, place: Place, ground: Path) -> None:
         def save() -> None:
             with self.open(place) as backend:
@@ -82,6 +86,7 @@ class Crashing(Fixtures):
             killed_at(step, save)
         self._goes_on(place, {}, ground, complete=False)
 
+    @pytest.mark.usefixtures("processes")
     def test_a_killed_reclaim_loses_nothing(self, place: Place, ground: Path) -> None:
         def reclaim() -> None:
             with self.open(place) as backend:
@@ -98,6 +103,44 @@ class Crashing(Fixtures):
         self._whole(place, pictures, ground)
         self._goes_on(place, pictures, ground)
 
+    @pytest.mark.usefixtures("processes")
+    def test_a_killed_reclaim_does_not_go_on_behind_the_next_save(self, place: Place, ground: Path) -> None:
+        """A program that it had started may outlive it, and delete what the next snapshot has just leaned on."""
+
+        def reclaim() -> None:
+            with self.open(place) as backend:
+                backend.reclaim()
+
+        pictures = self._first(place)
+        data = {f"large {number}": os.urandom(100_000) for number in range(10)}
+        began = time.monotonic()
+        finish(start(reclaim))
+        took = time.monotonic() - began
+        for _ in range(_RANDOM_KILLS):
+            for name, content in data.items():
+                (place.workspace / name).write_bytes(content)
+            with self.open(place) as backend:
+                garbage = take(backend)
+                for name in data:
+                    (place.workspace / name).unlink()
+                pictures[take(backend).id] = picture(place.workspace)
+                backend.forget([garbage.id])
+            killed_after(random.uniform(took / 4, took), reclaim)
+            for name, content in data.items():
+                (place.workspace / name).write_bytes(content)
+            with self.open(place) as backend:
+                pictures[take(backend).id] = picture(place.workspace)
+            time.sleep(_OUTLIVED)
+            self._whole(place, pictures, ground)
+            for name in data:
+                (place.workspace / name).unlink()
+            with self.open(place) as backend:
+                newest = next(backend.snapshots()).id
+                pictures[take(backend).id] = picture(place.workspace)
+                backend.forget([newest])
+            del pictures[newest]
+
+    @pytest.mark.usefixtures("processes")
     def test_a_killed_forget_takes_some_or_all_and_breaks_none(self, place: Place, ground: Path) -> None:
         pictures = self._first(place)
         ids: list[str] = []

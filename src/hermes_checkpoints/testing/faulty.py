@@ -3,12 +3,10 @@
 import errno
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import ClassVar
 
 from hermes_checkpoints.contract import Entry, Scope, StoreError
 from hermes_checkpoints.kit import Batch, TreeBackend
-
-Tree = TypeVar("Tree", bound=TreeBackend)
 
 
 class FaultyBackend(TreeBackend):
@@ -33,9 +31,9 @@ class FaultyBackend(TreeBackend):
     """The errno of the ``OSError`` that the ``StoreError`` has as its cause."""
 
     @classmethod
-    def around(cls, backend_class: type[Tree]) -> type[Tree] | Any:
+    def around(cls, backend_class: type[TreeBackend]) -> "type[FaultyBackend]":
         """A new class: that backend, with a ``fail_at`` and counts of its own."""
-        return cast(Any, type(f"Faulty{backend_class.__name__}", (cls, backend_class), {}))
+        return type(f"Faulty{backend_class.__name__}", (cls, backend_class), {})
 
     def _begin(self, scope: Scope) -> Batch:
         return _FaultyBatch(super()._begin(scope), type(self))  # type: ignore[safe-super]

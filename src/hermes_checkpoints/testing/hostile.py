@@ -62,32 +62,31 @@ def _write_files(workspace: Path) -> None:
         (workspace / name).write_bytes(data)
 
 
-@pytest.fixture
-def decoy(ground: Path) -> Path:
-    """Everything that a caller's settings may point to: configuration, hooks, and a program that leaves a trace."""
-    there = ground / "decoy"
-    (there / "hooks").mkdir(parents=True)
-    (there / "objects").mkdir()
-    (there / "refs").mkdir()
-    (there / "HEAD").write_bytes(b"ref: refs/heads/main\n")
-    (there / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-    (there / "attributes").write_bytes(_ATTRIBUTES)
-    (there / "excludes").write_bytes(b"*\n")
-    (there / "index").write_bytes(b"")
-    (there / ".gitconfig").write_text(_CONFIG.format(there=there))
-    (there / "git").mkdir()
-    (there / "git" / "config").write_text(_CONFIG.format(there=there))
-    (there / "git" / "attributes").write_bytes(_ATTRIBUTES)
-    program = f"#!/bin/sh\ntouch '{there}/was run'\nexit 1\n"
-    hooks = ("pre-auto-gc", "reference-transaction", "post-index-change", "pre-commit", "post-checkout")
-    for path in (there / "run", *(there / "hooks" / hook for hook in hooks)):
-        path.write_text(program)
-        path.chmod(0o755)
-    return there
-
-
 class Hostile(Fixtures):
     """The bytes are the same whatever the surroundings say."""
+
+    @pytest.fixture
+    def decoy(self, ground: Path) -> Path:
+        """Everything that a caller's settings may point to: configuration, hooks, and a program that leaves a trace."""
+        there = ground / "decoy"
+        (there / "hooks").mkdir(parents=True)
+        (there / "objects").mkdir()
+        (there / "refs").mkdir()
+        (there / "HEAD").write_bytes(b"ref: refs/heads/main\n")
+        (there / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+        (there / "attributes").write_bytes(_ATTRIBUTES)
+        (there / "excludes").write_bytes(b"*\n")
+        (there / "index").write_bytes(b"")
+        (there / ".gitconfig").write_text(_CONFIG.format(there=there))
+        (there / "git").mkdir()
+        (there / "git" / "config").write_text(_CONFIG.format(there=there))
+        (there / "git" / "attributes").write_bytes(_ATTRIBUTES)
+        program = f"#!/bin/sh\ntouch '{there}/was run'\nexit 1\n"
+        hooks = ("pre-auto-gc", "reference-transaction", "post-index-change", "pre-commit", "post-checkout")
+        for path in (there / "run", *(there / "hooks" / hook for hook in hooks)):
+            path.write_text(program)
+            path.chmod(0o755)
+        return there
 
     def test_attributes_do_not_change_bytes(self, backend: Backend, workspace: Path, ground: Path) -> None:
         _write_files(workspace)

@@ -83,7 +83,12 @@ def finish(child: Child) -> tuple[int, Any]:
 def at_once(*functions: Callable[[], Any]) -> list[Any]:
     """Call each function in a process of its own, all released at the same moment; their results."""
     waiting, go = os.pipe()
-    children = [start(function, before=lambda: (os.close(go), os.read(waiting, 1))) for function in functions]
+
+    def wait() -> None:
+        os.close(go)
+        os.read(waiting, 1)
+
+    children = [start(function, before=wait) for function in functions]
     os.close(go)  # the last writer: every read returns
     os.close(waiting)
     return [finish(child)[1] for child in children]

@@ -181,7 +181,9 @@ class Scoping(Fixtures):
         def write() -> None:
             with (workspace / "growing").open("ab", buffering=0) as file:
                 while not stop.is_set():
-                    file.write(b"more and more " * 50)
+                    for _ in range(100):
+                        file.write(b"more and more " * 50)
+                    file.truncate(0)
 
         writer = threading.Thread(target=write)
         writer.start()

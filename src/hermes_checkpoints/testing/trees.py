@@ -132,6 +132,11 @@ def _replace(path: Path, make: Callable[[Path], object]) -> None:
     make(path)
 
 
+def _come_and_go(path: Path) -> None:
+    path.touch()
+    path.unlink()
+
+
 def _make_tree(path: Path) -> None:
     (path / "a" / "b").mkdir(parents=True)
     (path / "a" / "file").write_bytes(b"in a")
@@ -175,6 +180,6 @@ NO_EDITS: dict[str, Callable[[Path], object]] = {
     "a file was rewritten with the same bytes": lambda w: _replace(
         w / "src/main.py", lambda path: path.write_bytes(b"print('one')\n")
     ),
-    "a file came and went": lambda w: ((w / "src/x").touch(), (w / "src/x").unlink()),
+    "a file came and went": lambda w: _come_and_go(w / "src/x"),
 }
 """Each moves a time or an inode, and changes nothing that a restore would put back."""
