@@ -1,23 +1,21 @@
-"""What a restore decides: the plan and the history of undo, as pure functions and as properties."""
+"""What a restore decides: the plan, as a pure function and by its properties."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hermes_checkpoints.contract import Change, Entry, Kind, Note, Reason, Restoring, Snapshot, ancestors
+from hermes_checkpoints.contract import Change, Entry, Kind, Note, Reason, Snapshot, ancestors
 from hermes_checkpoints.kit.compare import StoredTree, compare
 from hermes_checkpoints.kit.nodes import decode_node, encode_node
-from hermes_checkpoints.policy.history import redoable, undoable
 from hermes_checkpoints.policy.plan import Action, Plan, make_plan
 
 WORKSPACE = Path("/workspace")
 
 
-def snapshot(name: str, created: int = 0, note: Note = Note()) -> Snapshot:  # noqa: B008
+def snapshot(name: str, created: int = 0, note: Note = Note()) -> Snapshot:
     return Snapshot(name, WORKSPACE, "none", created, note, 0, 0, 0)
 
 
@@ -274,80 +272,6 @@ def test_nothing_outside_the_selection_changes_but_missing_directories_above_it(
         above = any(chosen.startswith(path + "/") for chosen in paths)
         if not inside:
             assert after.get(path) == world.get(path) or (above and path not in world and after[path].kind is Kind.DIR)
-
-
-def test_the_trees_of_these_tests_are_real_nodes():
-    entries = {"a": file("1"), "b": link("x"), "c": IGNORED}
-    assert decode_node(encode_node(entries)) == entries
-    assert json.loads(encode_node(entries))
-
-
-# History.
-
-
-class History:
-    """Safety snapshots as the engine takes them; remembers the restore that each belongs to."""
-
-    def __init__(self) -> None:
-        self.snapshots: list[Snapshot] = []
-
-    def add(self, action: str | None) -> Snapshot:
-        restoring = Restoring("t", (), action) if action is not None else None
-        made = snapshot(f"s{len(self.snapshots)}", len(self.snapshots) + 1, Note("", restoring=restoring))
-        self.snapshots.append(made)
-        return made
-
-
-def test_without_a_restore_there_is_nothing_to_take_back():
-    history = History()
-    history.add(None)
-    assert undoable(history.snapshots) is None
-    assert redoable(history.snapshots) is None
-
-
-def test_undo_goes_back_restore_by_restore_and_redo_forward_again():
-    history = History()
-    first, second = history.add("restore"), history.add("restore")
-    assert undoable(history.snapshots) == second
-    undo_second = history.add("undo")
-    assert (undoable(history.snapshots), redoable(history.snapshots)) == (first, undo_second)
-    undo_first = history.add("undo")
-    assert (undoable(history.snapshots), redoable(history.snapshots)) == (None, undo_first)
-    redo_first = history.add("redo")
-    assert (undoable(history.snapshots), redoable(history.snapshots)) == (redo_first, undo_second)
-
-
-def test_a_new_restore_ends_what_could_be_redone_and_a_plain_snapshot_does_not():
-    history = History()
-    history.add("restore")
-    undone = history.add("undo")
-    history.add(None)
-    assert redoable(history.snapshots) == undone
-    history.add("restore")
-    assert redoable(history.snapshots) is None
-
-
-@given(st.lists(st.sampled_from(["restore", "undo", "redo", None]), max_size=30))
-def test_any_history_answers_like_two_stacks_in_whatever_order_it_is_read(wishes):
-    history = History()
-    done: list[Snapshot] = []
-    undone: list[Snapshot] = []
-    for wish in wishes:
-        if (wish == "undo" and not done) or (wish == "redo" and not undone):
-            continue  # the engine refuses these
-        made = history.add(wish)
-        if wish == "restore":
-            undone.clear()
-        if wish in ("restore", "redo"):
-            done.append(made)
-        if wish == "undo":
-            undone.append(made)
-            done.pop()
-        if wish == "redo":
-            undone.pop()
-    for order in (history.snapshots, list(reversed(history.snapshots))):
-        assert undoable(order) == (done[-1] if done else None)
-        assert redoable(order) == (undone[-1] if undone else None)
 
 
 def test_a_change_of_nothing_to_nothing_is_no_step():

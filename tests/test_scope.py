@@ -5,12 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from trees import BACKENDS, Ground, delete_everything, ground, put, seconds, specials
 
+from damages import delete_everything
 from hermes_checkpoints import Engine
 from hermes_checkpoints.contract import RestoreRefused, Scope
 from hermes_checkpoints.results import Declined, Taken
 from hermes_checkpoints.testing.witness import difference, picture
+from trees import BACKENDS, Ground, ground, put, seconds, specials
 
 LIMIT = 4096
 

@@ -1,12 +1,12 @@
 """Which backend a workspace uses: asked for, else what its snapshots are in, else what its filesystem deserves."""
 
 import pytest
-from trees import put
 
 from hermes_checkpoints import Engine
 from hermes_checkpoints.contract import CheckpointError, UnknownBackend
 from hermes_checkpoints.results import Taken
 from hermes_checkpoints.testing.witness import difference, picture
+from trees import put
 
 OTHER = {"shadow-git": "cow", "cow": "shadow-git"}
 

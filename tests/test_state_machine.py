@@ -1,83 +1,50 @@
 """An agent's life at random, against a model: pictures of the workspace by snapshot id.
 
-Each backend runs on a filesystem that suits it. ``--hypothesis-profile`` (or
-``settings.default.max_examples``) makes the run longer; the default takes about
-a minute.
+Each backend runs on a filesystem that suits it. The default profile takes about
+a minute; one with more examples (``--hypothesis-profile``) takes longer.
 """
 
 import hashlib
 import os
-import random
 import shutil
-import stat
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
-from filesystems import remove_tree
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
 
+from filesystems import remove_tree
 from hermes_checkpoints import Engine
 from hermes_checkpoints.contract import Backend, Kind, PathNotFound, Place, RestoreRefused
 from hermes_checkpoints.plugins import load
 from hermes_checkpoints.policy.plan import Action, Plan
 from hermes_checkpoints.results import Restored, Taken, Unchanged
 from hermes_checkpoints.testing.witness import Seen, difference, picture, stamps
+from random_edits import ASIDE, PICK, Edits, Picture, ancestors, below, selected
 
-Picture = dict[bytes, Seen]
-
-# Left out by the default excludes or by kind; no restore may ever touch them.
-ASIDE = (b"noise.log", b"pipe", b".git", b"node_modules")
-NAMES = st.sampled_from(
-    [
-        *(b"a", b"b", b"c", b"a.txt"),
-        *(b"-rf", b"new\nline", b"not utf-8 \xff\xfe", b"|", b"*", b"[ab]", b" ", b"tab\t", b"\xc3\xa9", b"e\xcc\x81"),
-        *(b"n" * 255, b".gitattributes", b"git~1", b"HEAD", b"data", b"0", b".hermes-checkpoints-0", b"\\", b'"', b"~"),
-    ]
-)
-# Around the sizes at which the backends choose another way; the seed makes the bytes.
-CONTENTS = st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 7, 4096, 65_536, 65_537, (1 << 20) + 1]))
-TARGETS = st.sampled_from([b"a", b"b", b"../..", b"/", b".", b"nowhere", b"\xff", b"loop/" * 100])
-FILE_MODES = st.sampled_from([0o400, 0o444, 0o600, 0o644, 0o700, 0o755, 0o777])
-DIRECTORY_MODES = st.sampled_from([0o700, 0o750, 0o755, 0o777, 0o1777])
-PICK = st.integers(0, 1 << 16)
+Step = tuple[str, str, str, bytes | None]
+"""A restore: the safety snapshot, the target, the action, the selection."""
 
 
-def bytes_of(content: tuple[int, int]) -> bytes:
-    seed, size = content
-    return random.Random(seed).randbytes(size)
-
-
-def below(path: bytes, above: bytes) -> bool:
-    return not above or path == above or path.startswith(above + b"/")
-
-
-class Life(RuleBasedStateMachine):
+class Life(Edits):
     """Edits through plain ``os`` calls, snapshots through the engine."""
 
     backend_name: str
-    filesystem: Path
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = self.filesystem / f"life-{os.urandom(4).hex()}"
-        self.workspace = self.home / "workspace"
-        self.root = os.fsencode(self.workspace)
         self.store = self.home / "store"
-        self.home.mkdir(mode=0o755)
         self.engine = Engine(store=self.store, backend=self.backend_name)
         self.pictures: dict[str, Picture] = {}
         self.listed: list[tuple[str, int]] = []  # id and date, oldest first
-        self.restores: list[tuple[str, str, str, bytes | None]] = []  # safety, target, action, selection
+        self.restores: list[Step] = []
         self.steps = 0
 
     def teardown(self) -> None:
@@ -91,157 +58,9 @@ class Life(RuleBasedStateMachine):
             self.engine.close()
             remove_tree(self.home)
 
-    # What is there.
-
-    def now(self) -> Picture:
-        return picture(self.root, skip=ASIDE)
-
-    def paths(self, kind: str | None = None) -> list[bytes]:
-        """Every path but the workspace itself, or those of one kind."""
-        found = self._walk(b"")
-        return sorted(path for path, mode in found if kind is None or _KIND[stat.S_IFMT(mode)] == kind)
-
-    def _walk(self, path: bytes) -> Iterator[tuple[bytes, int]]:
-        for name in os.listdir(os.path.join(self.root, path)):
-            child = os.path.join(path, name)
-            if child in ASIDE:
-                continue
-            mode = os.lstat(os.path.join(self.root, child)).st_mode
-            yield child, mode
-            if stat.S_ISDIR(mode):
-                yield from self._walk(child)
-
-    def pick(self, number: int, kind: str | None = None) -> bytes | None:
-        """The full path of something that exists."""
-        paths = self.paths(kind)
-        return os.path.join(self.root, paths[number % len(paths)]) if paths else None
-
-    def free(self, number: int, name: bytes) -> bytes | None:
-        """A full path in some directory at which nothing stands."""
-        directories = [b"", *self.paths("directory")]
-        path = os.path.join(self.root, directories[number % len(directories)], name)
-        return None if os.path.lexists(path) else path
-
     def backend(self) -> Backend:
         """Opened as the engine does it, for what the engine has no call for yet."""
         return load(self.backend_name).open(Place(self.engine.settings.store, self.workspace))
-
-    # Edits.
-
-    @initialize(first=st.lists(st.tuples(PICK, NAMES, CONTENTS), max_size=6))
-    def begin(self, first: list[tuple[int, bytes, tuple[int, int]]]) -> None:
-        os.mkdir(self.root)
-        self._put_aside()
-        for where, name, content in first:
-            self.create(where, name, content)
-
-    def _put_aside(self) -> None:
-        os.mkfifo(os.path.join(self.root, b"pipe"))
-        for path in (b"noise.log", b".git/HEAD", b"node_modules/module"):
-            os.makedirs(os.path.join(self.root, os.path.dirname(path)), exist_ok=True)
-            _write(os.path.join(self.root, path), b"left out")
-        self.aside = self._aside()
-
-    def _aside(self) -> dict[bytes, object]:
-        return {
-            path: (seen, stamp)
-            for (path, seen), stamp in zip(picture(self.root).items(), stamps(self.root).values(), strict=True)
-            if any(below(path, aside) for aside in ASIDE)
-        }
-
-    @rule(where=PICK, name=NAMES, content=CONTENTS)
-    def create(self, where: int, name: bytes, content: tuple[int, int]) -> None:
-        if path := self.free(where, name):
-            _write(path, bytes_of(content))
-
-    @rule(which=PICK, content=CONTENTS)
-    def write_over(self, which: int, content: tuple[int, int]) -> None:
-        if path := self.pick(which, "file"):
-            _write(path, bytes_of(content))
-
-    @rule(which=PICK)
-    def edit_same_size_and_put_the_time_back(self, which: int) -> None:
-        if (path := self.pick(which, "file")) and (before := os.stat(path)).st_size:
-            with open(path, "r+b") as file:
-                byte = file.read(1)
-                file.seek(0)
-                file.write(bytes([byte[0] ^ 1]))
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    @rule(which=PICK, content=CONTENTS)
-    def append(self, which: int, content: tuple[int, int]) -> None:
-        if path := self.pick(which, "file"):
-            with open(path, "ab") as file:
-                file.write(bytes_of(content))
-
-    @rule(which=PICK)
-    def delete(self, which: int) -> None:
-        path = self.pick(which)
-        if path is not None:
-            _remove(path)
-
-    @rule(where=PICK, name=NAMES)
-    def make_directory(self, where: int, name: bytes) -> None:
-        if path := self.free(where, name):
-            os.mkdir(path)
-
-    @rule(which=PICK, where=PICK, name=NAMES)
-    def rename(self, which: int, where: int, name: bytes) -> None:
-        source, target = self.pick(which), self.free(where, name)
-        if source and target and not below(target, source):
-            os.rename(source, target)
-
-    @rule(which=PICK, over=PICK)
-    def rename_over(self, which: int, over: int) -> None:
-        source, target = self.pick(which, "file"), self.pick(over, "file")
-        if source and target and source != target:
-            os.rename(source, target)
-
-    @rule(which=PICK, mode=FILE_MODES)
-    def change_mode(self, which: int, mode: int) -> None:
-        if path := self.pick(which, "file"):
-            os.chmod(path, mode)
-
-    @rule(which=PICK, mode=DIRECTORY_MODES)
-    def change_mode_of_directory(self, which: int, mode: int) -> None:
-        directories = [b"", *self.paths("directory")]
-        os.chmod(os.path.join(self.root, directories[which % len(directories)]), mode)
-
-    @rule(where=PICK, name=NAMES, to=TARGETS)
-    def link(self, where: int, name: bytes, to: bytes) -> None:
-        if path := self.free(where, name):
-            os.symlink(to, path)
-
-    @rule(which=PICK, where=PICK, name=NAMES)
-    def hard_link(self, which: int, where: int, name: bytes) -> None:
-        source, target = self.pick(which, "file"), self.free(where, name)
-        if source and target:
-            os.link(source, target)
-
-    @rule(which=PICK, value=st.sampled_from([b"", b"x", b"\0" * 100]))
-    def set_attribute(self, which: int, value: bytes) -> None:
-        path = self.pick(which)
-        if path and not os.path.islink(path):
-            os.setxattr(path, "user.colour", value)
-
-    @rule(which=PICK, into=st.sampled_from(["file", "directory", "link"]))
-    def swap_kind(self, which: int, into: str) -> None:
-        path = self.pick(which)
-        if path is None:
-            return
-        _remove(path)
-        if into == "file":
-            _write(path, b"was something else")
-        elif into == "directory":
-            os.mkdir(path)
-            _write(os.path.join(path, b"inside"), b"in what was something else")
-        else:
-            os.symlink(b"a", path)
-
-    @rule(which=PICK)
-    def touch(self, which: int) -> None:
-        if path := self.pick(which):
-            os.utime(path, follow_symlinks=False)
 
     # Snapshots.
 
@@ -287,13 +106,12 @@ class Life(RuleBasedStateMachine):
         path = paths[what % len(paths)]
         done = self._restore(target, path)
         after = self.now()
-        above = [part for part in _ancestors(path) if part in wanted]
+        above = [part for part in ancestors(path) if part in wanted]
         if path in wanted and any(part in before and before[part].kind != "directory" for part in above):
             assert done.failed or done.kept, "a path below what is no directory now cannot come back in silence"
             assert not difference(before, after), "what was not selected was changed"
             return
-        expected = {at: seen for at, seen in before.items() if not below(at, path)}
-        expected |= {at: seen for at, seen in wanted.items() if below(at, path)}
+        expected = {at: seen for at, seen in before.items() if not below(at, path)} | selected(wanted, path)
         if path in wanted:
             expected |= {part: wanted[part] for part in above if part not in before}
         assert not difference(expected, after), f"restoring {path!r} did something else"
@@ -317,9 +135,8 @@ class Life(RuleBasedStateMachine):
         assert not done.failed and not difference(self.pictures[target], left)
         # The safety snapshot holds a new, empty directory; its mode is the umask's.
         with self.backend() as backend:
-            entry = next(iter(backend.entries(done.safety.id)))[1]
-        empty = {b"": Seen("directory", entry.mode, b"", ())}
-        self._learn(done.safety.id, done.safety.created_ns, empty)
+            self._learn(done.safety.id, done.safety.created_ns, _stored(backend, done.safety.id))
+        assert self.pictures[done.safety.id].keys() == {b""}
         self.restores.append((done.safety.id, target, "restore", None))
 
     @rule()
@@ -336,9 +153,9 @@ class Life(RuleBasedStateMachine):
     def _restore(self, target: str, path: bytes | None) -> Restored:
         paths = [os.fsdecode(path)] if path is not None else []
         plan = self.engine.plan(self.workspace, target, paths)
-        with self._checked(target, "restore", path, plan) as held:
-            held.done = self.engine.restore(self.workspace, target, paths)
-        return held.done
+        with self._promised(target, "restore", path, plan) as results:
+            results.append(self.engine.restore(self.workspace, target, paths))
+        return results[0]
 
     def _take_back(self, action: str) -> None:
         last = self._last(action)
@@ -352,23 +169,23 @@ class Life(RuleBasedStateMachine):
         safety, reference, _, path = last
         plan = (self.engine.plan_undo if action == "undo" else self.engine.plan_redo)(self.workspace)
         selection = path or b""
-        before = {at: seen for at, seen in self.now().items() if below(at, selection)}
-        then = {at: seen for at, seen in self.pictures[reference].items() if below(at, selection)}
-        wanted = {at: seen for at, seen in self.pictures[safety].items() if below(at, selection)}
-        with self._checked(safety, action, path, plan) as held:
-            held.done = act(self.workspace)
-        after = {at: seen for at, seen in self.now().items() if below(at, selection)}
+        before, then, wanted = (
+            selected(held, selection) for held in (self.now(), self.pictures[reference], self.pictures[safety])
+        )
+        with self._promised(safety, action, path, plan) as results:
+            results.append(act(self.workspace))
+        after = selected(self.now(), selection)
         edited = {at for at in before.keys() | then.keys() if before.get(at) != then.get(at)}
         if not edited:
             assert not difference(wanted, after), f"{action} did not bring back what was there"
-        kept = [at for at in edited if at in before and after.get(at) != before[at]]
-        assert not kept, f"{action} changed what was edited since: {kept}"
+        lost = [at for at in edited if after.get(at) != before.get(at)]
+        assert not lost, f"{action} changed what was edited since: {lost}"
 
-    def _last(self, action: str) -> tuple[str, str, str, bytes | None] | None:
+    def _last(self, action: str) -> Step | None:
         """The restore that is to be taken back, by the definition of undo and redo."""
         there = {snapshot for snapshot, _ in self.listed}
-        done: list[tuple[str, str, str, bytes | None]] = []
-        undone: list[tuple[str, str, str, bytes | None]] = []
+        done: list[Step] = []
+        undone: list[Step] = []
         for step in self.restores:
             if step[0] not in there:
                 continue
@@ -384,8 +201,24 @@ class Life(RuleBasedStateMachine):
         stack = done if action == "undo" else undone
         return stack[-1] if stack else None
 
-    def _checked(self, target: str, action: str, path: bytes | None, plan: Plan) -> "_Restoring":
-        return _Restoring(self, target, action, path, plan)
+    @contextmanager
+    def _promised(self, target: str, action: str, path: bytes | None, plan: Plan) -> Iterator[list[Restored]]:
+        """What every restore promises, whatever was selected; the block puts its result into the list."""
+        before, times = self.now(), stamps(self.root, skip=ASIDE)
+        results: list[Restored] = []
+        yield results
+        done = results[0]
+        self._learn(done.safety.id, done.safety.created_ns, before)
+        self.restores.append((done.safety.id, target, action, path))
+        assert self.what_is_aside() == self.aside, "what no snapshot holds was touched"
+        after, times_after = self.now(), stamps(self.root, skip=ASIDE)
+        same = [at for at, seen in before.items() if seen.kind != "directory" and after.get(at) == seen]
+        rewritten = [at for at in same if times_after[at] != times[at]]
+        assert not rewritten, f"files that were right already were written again: {rewritten}"
+        if not done.failed:
+            writes = plan.of(Action.WRITE) + plan.of(Action.ATTRIBUTES)
+            assert sorted(step.path for step in writes) == sorted(done.written), "the preview was another plan"
+            assert sorted(step.path for step in plan.of(Action.DELETE)) == sorted(done.deleted)
 
     # The store.
 
@@ -433,39 +266,7 @@ class Life(RuleBasedStateMachine):
                 assert not difference(self.pictures[snapshot], _stored(backend, snapshot))
 
 
-class _Restoring:
-    """Before and after one restore: what every one of them promises, whatever was selected."""
-
-    done: Restored
-
-    def __init__(self, life: Life, target: str, action: str, path: bytes | None, plan: Plan) -> None:
-        self.life, self.target, self.action, self.path, self.plan = life, target, action, path, plan
-
-    def __enter__(self) -> "_Restoring":
-        self.before, self.times = self.life.now(), stamps(self.life.root, skip=ASIDE)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            return
-        life, done = self.life, self.done
-        life._learn(done.safety.id, done.safety.created_ns, self.before)
-        life.restores.append((done.safety.id, self.target, self.action, self.path))
-        assert life._aside() == life.aside, "what no snapshot holds was touched"
-        after, times = life.now(), stamps(life.root, skip=ASIDE)
-        moved = [
-            path
-            for path, seen in self.before.items()
-            if seen.kind != "directory" and after.get(path) == seen and times[path] != self.times[path]
-        ]
-        assert not moved, f"files that were right already were written again: {moved}"
-        writes = self.plan.of(Action.WRITE) + self.plan.of(Action.ATTRIBUTES)
-        if not done.failed:
-            assert sorted(step.path for step in writes) == sorted(done.written), "the preview was another plan"
-            assert sorted(step.path for step in self.plan.of(Action.DELETE)) == sorted(done.deleted)
-
-
-_KIND = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+_KINDS = {Kind.FILE: "file", Kind.DIR: "directory", Kind.LINK: "link"}
 
 
 def _stored(backend: Backend, snapshot: str) -> Picture:
@@ -481,27 +282,9 @@ def _stored(backend: Backend, snapshot: str) -> Picture:
         elif entry.kind is Kind.LINK:
             content = entry.target
         xattrs = tuple((name, value) for name, value in entry.xattrs if name.startswith("user."))
-        kind = {Kind.FILE: "file", Kind.DIR: "directory", Kind.LINK: "link"}[entry.kind]
-        found[os.fsencode(path)] = Seen(kind, 0 if kind == "link" else entry.mode, content, xattrs)
+        mode = 0 if entry.kind is Kind.LINK else entry.mode
+        found[os.fsencode(path)] = Seen(_KINDS[entry.kind], mode, content, xattrs)
     return found
-
-
-def _write(path: bytes, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def _remove(path: bytes) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
-
-
-def _ancestors(path: bytes) -> Iterator[bytes]:
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
 
 
 @pytest.mark.parametrize(("backend", "kind"), [("shadow-git", "ext4"), ("cow", "xfs")])
@@ -515,7 +298,7 @@ def test_no_order_of_edits_and_restores_loses_or_invents_anything(backend, kind,
         run_state_machine_as_test(
             Here,
             settings=settings(
-                max_examples=max(1, settings.default.max_examples // 4),
+                max_examples=settings.default.max_examples,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

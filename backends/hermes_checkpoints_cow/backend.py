@@ -16,9 +16,8 @@ from hermes_checkpoints.contract import (
     Scope,
     StoreDamaged,
     Suitability,
-    Usage,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory, space_of
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
 from hermes_checkpoints.kit.home import find_home, remember_home
 from hermes_checkpoints.kit.names import created_name, listed, remove_names
 from hermes_checkpoints.kit.nodes import decode_header, decode_node
@@ -141,9 +140,6 @@ class CopyOnWrite(TreeBackend):
                         data = Path(directory.path, created_name(created_ns, snapshot)).read_bytes()
                         found, root = decode_header(data, snapshot, self.name)
                         yield found.workspace, root
-
-    def usage(self) -> Usage:
-        return space_of(self.home)
 
     def workspaces(self) -> Iterator[Path]:
         yield from dict.fromkeys(workspace for workspace, _ in self._headers_of_all())

@@ -3,7 +3,6 @@
 import errno
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged, Store
 from hermes_checkpoints.kit import Batch, LeaveOut, encode_node, publish, sync_all, sync_path
 from hermes_checkpoints.kit.names import created_name
 from hermes_checkpoints.kit.nodes import id_of
+from hermes_checkpoints.kit.scratch import clean_scratch, empty_scratch
 from hermes_checkpoints_cow.cloning import Placed, TooLargeToCopy, place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.keys import Own, Packed, parse
@@ -48,8 +48,8 @@ class Storing(Batch):
         """The batch's directory, made when there is something to store: an unchanged turn writes nothing."""
         if self._opened < 0:
             with self._storing():
-                shutil.rmtree(self._scratch, ignore_errors=True)  # left by a holder of the lock that was killed
-                self._home.mkdir(mode=0o700, parents=True)
+                clean_scratch(self._scratch)
+                self._home.mkdir(mode=0o700)
                 self._opened = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self._opened
 
@@ -159,7 +159,7 @@ class Storing(Batch):
             if fd >= 0:
                 os.close(fd)
         self._data = self._opened = -1
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        empty_scratch(self._scratch)
 
 
 def _equal(one: int, other: int) -> bool:

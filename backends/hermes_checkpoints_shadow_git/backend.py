@@ -18,9 +18,8 @@ from hermes_checkpoints.contract import (
     Scope,
     StoreDamaged,
     Suitability,
-    Usage,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, space_of
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format
 from hermes_checkpoints.kit.names import listed, remove_names
 from hermes_checkpoints.kit.nodes import decode_header
 from hermes_checkpoints_shadow_git.git import ObjectReader, run
@@ -85,9 +84,6 @@ class ShadowGit(TreeBackend):
             run(self._repository, "repack", "-a", "-d", "-q", lock=lock)
             run(self._repository, "prune-packed", "-q", lock=lock)
         self._indexes.refresh()
-
-    def usage(self) -> Usage:
-        return space_of(self.home)
 
     def workspaces(self) -> Iterator[Path]:
         with suppress(FileNotFoundError), os.scandir(self.home / REFS) as directories:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from hermes_checkpoints.contract import CheckpointError, Entry, Kind, StoreDamag
 from hermes_checkpoints.kit import Batch, encode_node, publish, sync_path
 from hermes_checkpoints.kit.names import created_name
 from hermes_checkpoints.kit.reading import Changed
+from hermes_checkpoints.kit.scratch import clean_scratch, empty_scratch
 from hermes_checkpoints_shadow_git.objects import (
     DIRECTORY,
     EXECUTABLE,
@@ -54,9 +54,8 @@ class Pack(Batch):
     def _writer(self) -> PackWriter:
         """Made when there is something to store: an unchanged turn writes nothing."""
         if self._started is None:
-            shutil.rmtree(self._scratch, ignore_errors=True)  # left by a holder of the lock that was killed
             try:
-                self._scratch.mkdir(mode=0o700, parents=True)
+                clean_scratch(self._scratch)
             except OSError as error:
                 raise StoreError(f"cannot write {self._scratch}: {error.strerror}. No snapshot was taken.") from error
             self._started = self._start()
@@ -129,7 +128,7 @@ class Pack(Batch):
         if self._started is not None:
             with suppress(CheckpointError):
                 self._started.abandon()
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            empty_scratch(self._scratch)
 
 
 def _message(header: bytes) -> bytes:

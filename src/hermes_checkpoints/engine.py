@@ -305,7 +305,7 @@ class Engine:
             reason = "it is not a directory"
         return reason
 
-    def _alone(self, place: Place) -> AbstractContextManager[None]:
+    def _alone(self, place: Place) -> AbstractContextManager[int]:
         return locked(self.settings.store / "locks" / place.workspace_id, wait=self._wait)
 
     def _backends(self, place: Place) -> Iterator[Backend]:

@@ -1,6 +1,7 @@
 """One workspace to be harmed, on each real filesystem and with each backend."""
 
 import pytest
+
 from trees import BACKENDS, ground
 
 

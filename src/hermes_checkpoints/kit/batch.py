@@ -1,9 +1,12 @@
 """What a walk hands to a backend: contents, then nodes, then one publication."""
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from hermes_checkpoints.contract import Entry, Reason
+from hermes_checkpoints.kit.nodes import encode_node
 
 
 class LeaveOut(Exception):
@@ -59,6 +62,41 @@ class Batch(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """Let go of what was not published. Harmless after ``publish``."""
+
+
+class BytesBatch(Batch):
+    """For a store that keeps bytes under a key: contents and directories under their sha256.
+
+    A subclass supplies ``put``, ``publish`` and ``abandon``. Each content goes
+    through memory as a whole; what was dropped may stay behind as garbage.
+    """
+
+    def __init__(self) -> None:
+        self._added: list[tuple[bytes, bool]] = []
+
+    @abstractmethod
+    def put(self, key: bytes, data: bytes) -> bool:
+        """Keep these bytes, unless something is kept under that key already; whether they were new. ``StoreError``."""
+
+    def add(self, fd: int, size: int, before: Entry | None) -> None:
+        with os.fdopen(os.dup(fd), "rb") as file:
+            data = file.read()
+        key = hashlib.sha256(data).digest()
+        new = self.put(key, data)
+        self._added.append((key, new))
+        self.stored += new
+
+    def drop(self) -> None:
+        self.stored -= self._added.pop()[1]
+
+    def keys(self) -> list[bytes]:
+        return [key for key, _ in self._added]
+
+    def node(self, entries: Mapping[str, Entry]) -> bytes:
+        data = encode_node(entries)
+        key = hashlib.sha256(data).digest()
+        self.put(key, data)
+        return key
 
 
 class Unstored(Batch):

@@ -158,8 +158,16 @@ def _rows(tree: Seen, known: Seen | None) -> list[_Row]:
 
 
 def _alike(one: Seen, other: Seen) -> bool:
-    # What a walk took over is the same object, and compared at once.
-    return one.dirs.keys() == other.dirs.keys() and all(getattr(one, slot) == getattr(other, slot) for slot in _OWN)
+    # What a walk took over whole (see `Seen.take_over`) has the very same listing; all else counts as different.
+    return (
+        one.listing is other.listing
+        and not one.racy
+        and one.key == other.key
+        and one.stamp == other.stamp
+        and one.xattrs == other.xattrs
+        and one.out == other.out
+        and one.dirs.keys() == other.dirs.keys()
+    )
 
 
 def _decode(data: bytes) -> tuple[Memory, bool]:

@@ -29,6 +29,7 @@ from hermes_checkpoints.contract import (
     SnapshotNotFound,
     Stamp,
     StoreDamaged,
+    Usage,
     silent,
     split_path,
 )
@@ -41,6 +42,7 @@ from hermes_checkpoints.kit.locks import locked
 from hermes_checkpoints.kit.memory import Learned, Memory, MemoryFile
 from hermes_checkpoints.kit.nodes import decode_header, decode_node, encode_header
 from hermes_checkpoints.kit.recall import recalled, same_bytes, stamp_at
+from hermes_checkpoints.kit.space import space_of
 from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
 
 log = logging.getLogger("hermes_checkpoints")
@@ -232,6 +234,9 @@ class TreeBackend(Backend):
         assert entry.kind is Kind.FILE
         with self.read(entry) as content, workspace_errors(name):
             write_new_file(dir_fd, name, content)
+
+    def usage(self) -> Usage:
+        return space_of(self.home)
 
     def restored(self, snapshot: str, stamps: Mapping[str, Stamp]) -> None:
         memory = self._memory.load()

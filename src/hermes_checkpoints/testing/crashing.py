@@ -17,7 +17,7 @@ from hermes_checkpoints.testing.witness import Seen, difference, picture
 # Publication comes last, so the last steps are tried one by one and those before them in strides.
 _LAST_STEPS = 16
 _STRIDES = 10
-_RANDOM_KILLS = 8
+_RANDOM_KILLS = 6
 # Seconds after which a program that a killed process left behind has done its work.
 _OUTLIVED = 0.1
 

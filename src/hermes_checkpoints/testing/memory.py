@@ -1,6 +1,5 @@
 """A backend in memory: the reference that the suite is tried on, and strict with whoever calls it."""
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +18,7 @@ from hermes_checkpoints.contract import (
     Suitability,
     Usage,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, encode_node, private_directory
-from hermes_checkpoints.kit.nodes import decode_header, id_of
+from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, decode_header, id_of, private_directory
 
 
 @dataclass(slots=True)
@@ -118,57 +116,54 @@ class MemoryBackend(TreeBackend):
                 break
 
 
-class MemoryBatch(Batch):
+class MemoryBatch(BytesBatch):
     """What one snapshot adds; on the shelf only once it is published."""
 
     def __init__(self, shelf: Shelf, workspace_id: str) -> None:
+        super().__init__()
         assert workspace_id not in shelf.taking, "two batches at once for one workspace: its lock is not held"
         shelf.taking.add(workspace_id)
         self._shelf = shelf
         self._workspace_id = workspace_id
         self._new: dict[bytes, bytes] = {}
-        self._keys: list[bytes] = []
         self._droppable = False
         self._closed = False
 
-    def _put(self, data: bytes) -> tuple[bytes, bool]:
+    def put(self, key: bytes, data: bytes) -> bool:
         assert not self._closed, "the batch was published or abandoned"
-        key = hashlib.sha256(data).digest()
-        new = key not in self._new and key not in self._shelf.things
-        if new:
-            self._new[key] = data
         self._shelf.issued.add(key)
-        return key, new
+        if self._holds(key):
+            return False
+        self._new[key] = data
+        return True
+
+    def _holds(self, key: bytes) -> bool:
+        return key in self._new or key in self._shelf.things
 
     def add(self, fd: int, size: int, before: Entry | None) -> None:
         assert os.lseek(fd, 0, os.SEEK_CUR) == 0, "to be read from its beginning"
         assert before is None or before.kind is not Kind.FILE or before.key in self._shelf.issued
-        with os.fdopen(os.dup(fd), "rb") as file:
-            key, new = self._put(file.read())
-        self._keys.append(key)
-        self.stored += new
-        self._was_new = new
+        super().add(fd, size, before)
         self._droppable = True
 
     def drop(self) -> None:
         assert self._droppable, "there is no add to take back"
-        self._keys.pop()
-        self.stored -= self._was_new
+        super().drop()
         self._droppable = False
 
     def keys(self) -> list[bytes]:
         self._droppable = False
-        return list(self._keys)
+        return super().keys()
 
     def node(self, entries: Mapping[str, Entry]) -> bytes:
         for entry in entries.values():
             if entry.kind in (Kind.FILE, Kind.DIR):
-                assert entry.key in self._new or entry.key in self._shelf.things, "names what is not stored"
-        return self._put(encode_node(entries))[0]
+                assert self._holds(entry.key), "names what is not stored"
+        return super().node(entries)
 
     def publish(self, header: bytes, created_ns: int, root: bytes) -> str | None:
         assert not self._closed, "published or abandoned already"
-        assert root in self._new or root in self._shelf.things, "names what is not stored"
+        assert self._holds(root), "names what is not stored"
         mine = self._shelf.snapshots.setdefault(self._workspace_id, {})
         assert all(created_ns > older for older, _ in mine.values()), "dates of a workspace only grow"
         snapshot = id_of(header)
