@@ -220,42 +220,6 @@ def test_a_file_whose_time_alone_moved_is_not_rewritten(here):
     assert (done.written, target.stat().st_ino) == ([], inode)
 
 
-def test_a_hard_link_out_of_the_workspace_is_never_written_through(here, on_filesystem):
-    outside = put(on_filesystem, "outside", b"inside then")
-    os.link(outside, here.workspace / "file")
-    os.link(outside, here.workspace / "mode")
-    taken = here.take()
-    outside.write_bytes(b"theirs now")
-    outside.chmod(0o600)
-    before = (outside.read_bytes(), outside.stat().st_mode, outside.stat().st_ino)
-
-    _restored(here, taken.snapshot.id)
-
-    assert (outside.read_bytes(), outside.stat().st_mode, outside.stat().st_ino) == before
-    assert (here.workspace / "file").read_bytes() == b"inside then"
-    assert stat.S_IMODE((here.workspace / "mode").stat().st_mode) == 0o644
-
-
-def test_hard_links_that_nobody_changed_stay_links(here):
-    put(here.workspace, "one", b"shared")
-    os.link(here.workspace / "one", here.workspace / "two")
-    put(here.workspace, "other", b"1")
-    taken = here.take()
-    put(here.workspace, "other", b"2")
-    _restored(here, taken.snapshot.id)
-    assert (here.workspace / "one").stat().st_nlink == 2
-
-
-def test_an_open_file_keeps_its_bytes_while_the_name_gets_the_restored_ones(here):
-    target = put(here.workspace, "log.txt", b"then")
-    taken = here.take()
-    target.write_bytes(b"now, and being read")
-    with target.open("rb") as reader:
-        _restored(here, taken.snapshot.id)
-        assert reader.read() == b"now, and being read"
-    assert target.read_bytes() == b"then"
-
-
 def test_settings_of_the_person_do_not_change_the_bytes(here, monkeypatch, tmp_path):
     (tmp_path / "attributes").write_bytes(trees.ATTRIBUTES)
     (Path.home() / ".gitconfig").write_text(

@@ -1,4 +1,4 @@
-"""Nested repositories, submodules and worktrees: their files are captured as plain files, their ``.git`` is never touched."""
+"""Nested repositories, submodules, worktrees: captured as plain files; their ``.git`` is never touched."""
 
 import subprocess
 from pathlib import Path

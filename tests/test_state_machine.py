@@ -295,12 +295,5 @@ def test_no_order_of_edits_and_restores_loses_or_invents_anything(backend, kind,
             backend_name = backend
             filesystem = mounted.root
 
-        run_state_machine_as_test(
-            Here,
-            settings=settings(
-                max_examples=settings.default.max_examples,
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        limits = settings(stateful_step_count=40, suppress_health_check=list(HealthCheck))
+        run_state_machine_as_test(Here, settings=limits)

@@ -98,7 +98,7 @@ class Ground(NamedTuple):
 def ground(directory: Path, backend: str | None, **options: Any) -> Iterator[Ground]:
     """An empty workspace and a store beside it in ``directory``; ``options`` are the engine's."""
     workspace = directory / "workspace"
-    workspace.mkdir(exist_ok=True)
+    workspace.mkdir(parents=True, exist_ok=True)
     options.setdefault("store", directory / "checkpoints")
     with Engine(backend=backend, **options) as engine:
         yield Ground(workspace, engine, Path(options["store"]))

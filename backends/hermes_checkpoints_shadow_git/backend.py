@@ -10,20 +10,16 @@ from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import (
     Capability,
-    Damage,
     Entry,
     Fitness,
-    Kind,
     Place,
     Scope,
-    StoreDamaged,
     Suitability,
 )
 from hermes_checkpoints.kit import Batch, TreeBackend, open_format
 from hermes_checkpoints.kit.names import listed, remove_names
 from hermes_checkpoints.kit.nodes import decode_header
 from hermes_checkpoints_shadow_git.git import ObjectReader, run
-from hermes_checkpoints_shadow_git.objects import object_id
 from hermes_checkpoints_shadow_git.packindex import PackIndexes
 from hermes_checkpoints_shadow_git.packs import PackWriter
 from hermes_checkpoints_shadow_git.repository import Repository
@@ -91,17 +87,6 @@ class ShadowGit(TreeBackend):
                 for snapshot in listed(Path(directory.path)):
                     yield decode_header(self._load_header(snapshot), snapshot, self.name)[0].workspace
                     break
-
-    def verify(self, snapshot: str) -> Iterator[Damage]:
-        for path, entry in self.entries(snapshot):
-            if entry.kind is not Kind.FILE:
-                continue
-            try:
-                with self.read(entry) as content:
-                    if object_id(b"blob", content.read()) != entry.key:
-                        yield Damage(snapshot, path, "has other bytes than were stored")
-            except StoreDamaged as damage:
-                yield Damage(snapshot, path, str(damage))
 
     def close(self) -> None:
         self._objects.close()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, Entry, Kind, StoreDamaged, StoreError
-from hermes_checkpoints.kit import Batch, encode_node, publish, sync_path
+from hermes_checkpoints.kit import Batch, encode_node, private_directory, publish, sync_path
 from hermes_checkpoints.kit.names import created_name
 from hermes_checkpoints.kit.reading import Changed
 from hermes_checkpoints.kit.scratch import clean_scratch, empty_scratch
@@ -120,7 +120,7 @@ class Pack(Batch):
 
     def _make_refs(self) -> None:
         if not self._refs.is_dir():
-            self._refs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_directory(self._refs)
             sync_path(self._refs.parent)
             sync_path(self._refs.parent.parent)
 

@@ -17,7 +17,6 @@ Answers are values (:mod:`hermes_checkpoints.results`); every failure is a
 from several threads; processes exclude each other by locks in the store.
 """
 
-import logging
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -28,7 +27,6 @@ from typing import BinaryIO, Self
 from hermes_checkpoints import results
 from hermes_checkpoints.contract import (
     Backend,
-    BackendError,
     Kind,
     LeftOut,
     Note,
@@ -40,7 +38,6 @@ from hermes_checkpoints.contract import (
     Scope,
     Snapshot,
     SnapshotNotFound,
-    Usage,
     silent,
 )
 from hermes_checkpoints.differences import file_diffs
@@ -51,12 +48,12 @@ from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import redoable, undoable
 from hermes_checkpoints.policy.plan import Plan
 from hermes_checkpoints.policy.references import resolve
-from hermes_checkpoints.records import read_record, records, touch_record
+from hermes_checkpoints.records import records, touch_record
 from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
+from hermes_checkpoints.survey import enclosing, survey
 
-log = logging.getLogger("hermes_checkpoints")
 PathLike = str | os.PathLike[str]
 
 
@@ -120,7 +117,7 @@ class Engine:
     def list(self, workspace: PathLike) -> list[Snapshot]:
         """The snapshots of a directory, newest first, whichever backends hold them."""
         place = self._opener.place(workspace)
-        found = [snapshot for backend in self._backends(place) for snapshot in backend.snapshots()]
+        found = [snapshot for backend in self._opener.holders(place) for snapshot in backend.snapshots()]
         return sorted(found, key=lambda snapshot: snapshot.created_ns, reverse=True)
 
     def find(self, workspace: PathLike, ref: str) -> Snapshot:
@@ -261,11 +258,7 @@ class Engine:
 
     def enclosing(self, directory: PathLike) -> Path:
         """The nearest known workspace at or above a directory, else the directory itself."""
-        start = self._opener.place(directory).workspace
-        for candidate in (start, *start.parents):
-            if read_record(self.settings.store, self._opener.place(candidate).workspace_id) is not None:
-                return candidate
-        return start
+        return enclosing(self._opener, self._opener.place(directory).workspace)
 
     def workspaces(self) -> Sequence[Path]:
         """Every workspace that has snapshots in the store."""
@@ -273,19 +266,7 @@ class Engine:
 
     def status(self) -> results.Status:
         """The store as a whole: what it takes on disk, and the workspaces it knows."""
-        usage: dict[str, Usage] = {}
-        known = []
-        for record in records(self.settings.store):
-            place = self._opener.place(record.workspace)
-            backends = list(self._backends(place))
-            usage |= {backend.name: backend.usage() for backend in backends if backend.name not in usage}
-            count = sum(1 for backend in backends for _ in backend.snapshots())
-            known.append(
-                results.WorkspaceStatus(
-                    record.workspace, record.workspace.is_dir(), record.backends, count, record.last_touch
-                )
-            )
-        return results.Status(self.settings.base, usage, known)
+        return survey(self._opener)
 
     def close(self) -> None:
         """Let go of files and processes; the engine may be used again."""
@@ -307,15 +288,6 @@ class Engine:
 
     def _alone(self, place: Place) -> AbstractContextManager[int]:
         return locked(self.settings.store / "locks" / place.workspace_id, wait=self._wait)
-
-    def _backends(self, place: Place) -> Iterator[Backend]:
-        for name in self._opener.holding(place):
-            try:
-                backend = self._opener.open(name, place)
-            except BackendError as error:  # what the others hold can still be listed and restored
-                log.warning("snapshots of %s in %s are not shown: %s", place.workspace, name, error)
-                continue
-            yield backend
 
     def _found(self, workspace: PathLike, ref: str) -> tuple[Place, Snapshot, Backend]:
         place = self._opener.place(workspace)

@@ -1,11 +1,14 @@
 """Which backend a workspace uses, and opening it."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from hermes_checkpoints import plugins
 from hermes_checkpoints.contract import (
     Backend,
+    BackendError,
     BackendUnusable,
     BrokenBackend,
     CheckpointError,
@@ -20,6 +23,7 @@ from hermes_checkpoints.records import read_record
 from hermes_checkpoints.results import BackendReport, Choice
 from hermes_checkpoints.settings import AUTO, Settings
 
+log = logging.getLogger("hermes_checkpoints")
 # A backend may hold a process and a few descriptors; `status` goes through every workspace of the store.
 _KEPT_OPEN = 32
 # Names in a store that is ours, or that stock Hermes made (a bare repository).
@@ -132,8 +136,18 @@ class Opener:
             raise StoreRefused(
                 f"{store} exists and is not a snapshot store. Nothing was touched; name another directory (--store)."
             )
-        private_directory(store / "locks")
         private_directory(store)
+        private_directory(store / "locks")
+
+    def holders(self, place: Place) -> Iterator[Backend]:
+        """The backends that hold snapshots of a workspace, open."""
+        for name in self.holding(place):
+            try:
+                backend = self.open(name, place)
+            except BackendError as error:  # what the others hold can still be listed and restored
+                log.warning("snapshots of %s in %s are not shown: %s", place.workspace, name, error)
+                continue
+            yield backend
 
     def reports(self, place: Place | None) -> list[BackendReport]:
         """Every backend found, where it comes from, and whether it can serve the place."""

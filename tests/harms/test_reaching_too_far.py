@@ -1,4 +1,4 @@
-"""Losing work at restore, more than was asked for: siblings, other worktrees, commits, times; patterns taken as such."""
+"""Losing work at restore, more than was asked for: siblings, other worktrees, commits, times, patterns."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Losing work at restore, the way back: could not be undone, undo corrupted, a pointer moved, another session's work."""
+"""Losing work at restore, the way back: none, one that corrupts, a moved pointer, another session's work."""
 
 import shutil
 

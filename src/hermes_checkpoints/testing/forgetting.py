@@ -1,6 +1,9 @@
 """Forgetting and reclaiming: promise 6."""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,15 @@ def _turns(backend: Backend, workspace: Path, count: int) -> Pictures:
         (workspace / "src" / "main.py").write_bytes(b"turn %d\n" % number)
         taken[take(backend).id] = picture(workspace)
     return taken
+
+
+@contextmanager
+def _marked(done: Path) -> Iterator[None]:
+    """Tell another process when the block has ended, whichever way."""
+    try:
+        yield
+    finally:
+        done.touch()
 
 
 class Forgetting(Fixtures):
@@ -187,11 +199,12 @@ class Forgetting(Fixtures):
     def test_reclaiming_spares_what_is_being_saved_meanwhile(self, place: Place, ground: Path) -> None:
         """Content that is garbage one moment may be what the next snapshot leans on."""
         data = [os.urandom(70_000), b"small", os.urandom(5000)]
+        done = ground / "done"
 
         def saving() -> Pictures:
             taken: Pictures = {}
-            with self.open(place) as backend:
-                for turn in range(12):
+            with self.open(place) as backend, _marked(done):
+                for turn in range(8):
                     for number, content in enumerate(data):
                         (place.workspace / f"{turn} {number}").write_bytes(content)
                     taken[take(backend).id] = picture(place.workspace)
@@ -205,8 +218,10 @@ class Forgetting(Fixtures):
 
         def reclaiming() -> None:
             with self.open(place) as backend:
-                for _ in range(8):
+                while not done.exists():
+                    began = time.monotonic()
                     backend.reclaim()
+                    time.sleep(time.monotonic() - began)  # a save that waits for the lock must have its turn
 
         taken, _ = at_once(saving, reclaiming)
         with self.open(place) as backend:

@@ -204,11 +204,13 @@ class Listing(Fixtures):
 
     @pytest.mark.usefixtures("processes")
     def test_two_processes_may_make_the_store_at_once(self, place: Place) -> None:
-        def opened() -> int:
-            with self.open(place) as backend:
-                return len(list(backend.snapshots()))
+        for number in range(4):
+            new = Place(place.store / f"store {number}", place.workspace)
 
-        for _ in range(3):
+            def opened(new: Place = new) -> int:
+                with self.open(new) as backend:
+                    return len(list(backend.snapshots()))
+
             assert at_once(opened, opened, opened) == [0, 0, 0]
 
     @pytest.mark.usefixtures("processes")
