@@ -20,6 +20,8 @@ _NAMES: dict = {"__name__": MODULE}
 exec(compile(_BACKEND, str(PAGE), "exec"), _NAMES)
 
 
+# The example does not close the file of a store that it cannot open; Python 3.13 warns of that.
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 class TestSqlite(BackendContract):
     backend_class = _NAMES["Sqlite"]
 

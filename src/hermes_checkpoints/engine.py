@@ -216,7 +216,8 @@ class Engine:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         with self._alone(place):
             done = roll_back(backend, place, self.settings.scope, target, restoring, options, self._progress, reference)
-            touch_record(place, backend.name, self._opener.holding(place), taken=True)
+            held = self._opener.holding(place) or (backend.name,)
+            touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
         return done
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:

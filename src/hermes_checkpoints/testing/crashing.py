@@ -17,7 +17,7 @@ from hermes_checkpoints.testing.witness import Seen, difference, picture
 # Publication comes last, so the last steps are tried one by one and those before them in strides.
 _LAST_STEPS = 16
 _STRIDES = 10
-_RANDOM_KILLS = 6
+_RANDOM_KILLS = 5
 # Seconds after which a program that a killed process left behind has done its work.
 _OUTLIVED = 0.1
 
@@ -95,7 +95,7 @@ class Crashing(Fixtures):
         pictures = self._first(place)
         self._garbage(place, pictures)
         steps = steps_of(reclaim)
-        for step in range(1, steps + 1, max(1, steps // 12)):
+        for step in range(1, steps + 1, max(1, steps // 8)):
             self._garbage(place, pictures)
             killed_at(step, reclaim)
             self._whole(place, pictures, ground)
