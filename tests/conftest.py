@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from filesystems import KINDS, Filesystem, Unavailable, made_filesystem, public_directory, remove_tree
 from hypothesis import settings
+
+from filesystems import KINDS, Filesystem, Unavailable, made_filesystem, public_directory, remove_tree
 
 # No deadlines: a loaded machine is not a bug. CI keeps no database, and prints what repeats a failure.
 settings.register_profile("default", deadline=None)

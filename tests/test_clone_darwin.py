@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from hermes_checkpoints_cow import clone_darwin, cloning
 from hermes_checkpoints_cow.clone_darwin import CLONE_ACL, CLONE_NOFOLLOW, CLONE_NOOWNERCOPY, Clonefile, clone_file
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import count
 
 import pytest
+
 from hermes_checkpoints_cow import cloning
 from hermes_checkpoints_cow.cloning import NOT_HERE, Placed, TooLargeToCopy, place_content
 from hermes_checkpoints_cow.copying import BLOCK, copy_file

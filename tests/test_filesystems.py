@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from filesystems import KINDS, made_filesystem, public_directory, remove_tree
 
 pytest_plugins = ["pytester"]

@@ -9,8 +9,8 @@ from importlib import metadata
 
 import pluggy
 import pytest
-from fake_distributions import COMPLETE, HOOK, installed, write_distribution
 
+from fake_distributions import COMPLETE, HOOK, installed, write_distribution
 from hermes_checkpoints import plugins
 from hermes_checkpoints.contract import Backend, BrokenBackend, UnknownBackend, hooks
 

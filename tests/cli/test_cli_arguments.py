@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commandline import damage
 
+from commandline import damage
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.arguments import COMMANDS, EVERYWHERE, OPTIONS
 from hermes_checkpoints.testing.witness import difference, picture

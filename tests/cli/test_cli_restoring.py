@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commandline import damage, in_a_process
 
+from commandline import damage, in_a_process
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.contract import AmbiguousId, StoreBusy

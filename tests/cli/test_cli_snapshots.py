@@ -7,7 +7,6 @@ import subprocess
 from base64 import b64decode
 
 from commandline import damage
-
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.testing.witness import difference, picture
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from commandline import COMMAND, damage, on_a_terminal
 
+from commandline import COMMAND, damage, on_a_terminal
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.testing.witness import difference, picture
 
