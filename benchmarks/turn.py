@@ -13,21 +13,17 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "tests")]
 
 from hermes_checkpoints import Engine, plugins
-from workload import bare_walk, change_one, compile_walk, make_tree
+from workload import bare_walk, change_one, compile_walk, copy_all, find_walk, git_add, make_tree, timed
 
-
-def timed(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return (time.perf_counter() - start) * 1000
+# What people would take instead, for the first snapshot.
+RIVALS = {"git add": git_add, "cp": copy_all}
 
 
 @contextmanager
@@ -45,11 +41,13 @@ def measure(parent: Path, backend: str, files: int, rounds: int, walk: Path) -> 
         tree = place / "tree"
         tree.mkdir()
         make_tree(tree, files)
-        bare, unchanged, one = [], [], []
+        bare, found, unchanged, one = [], [], [], []
         with Engine(store=place / "base", backend=backend) as engine:
+            rivals = {name: rival(tree, place) for name, rival in RIVALS.items()}
             first = timed(lambda: engine.snapshot(tree))
             for turn in range(rounds):
                 bare.append(bare_walk(walk, tree))
+                found.append(find_walk(tree))
                 unchanged.append(timed(lambda: engine.snapshot(tree)))
                 change_one(tree, turn)
                 one.append(timed(lambda: engine.snapshot(tree)))
@@ -64,7 +62,9 @@ def measure(parent: Path, backend: str, files: int, rounds: int, walk: Path) -> 
         "unchanged_ratio": median(u / b for u, b in zip(unchanged, bare, strict=True)),
         "one_file_ms": median(one),
         "one_file_ratio": median(o / b for o, b in zip(one, bare, strict=True)),
+        "find_ms": median(found),
         "first_ms": first,
+        **{f"{name.replace(' ', '_')}_ms": spent for name, spent in rivals.items()},
         "list_ms": listing,
         "restore_one_ms": restore,
         "restore_all_ms": whole,
@@ -98,10 +98,11 @@ def main() -> None:
                 row = found[f"{kind} {backend}"] = measure(parent, backend, asked.files, asked.rounds, walk)
                 if not asked.json:
                     print(
-                        f"{kind:8} {backend:11} walk {row['walk_ms']:6.1f}  "
+                        f"{kind:8} {backend:11} walk {row['walk_ms']:5.1f}  find {row['find_ms']:5.1f}  "
                         f"unchanged {row['unchanged_ms']:6.1f} ({row['unchanged_ratio']:.2f}x)  "
                         f"one file {row['one_file_ms']:6.1f} ({row['one_file_ratio']:.2f}x)  "
-                        f"first {row['first_ms']:6.0f}  list {row['list_ms']:.1f}  "
+                        f"first {row['first_ms']:5.0f} (git add {row['git_add_ms']:.0f}, cp {row['cp_ms']:.0f})  "
+                        f"list {row['list_ms']:.1f}  "
                         f"restore one {row['restore_one_ms']:.0f} all {row['restore_all_ms']:.0f}  (ms)",
                         flush=True,
                     )

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 FILE_SIZE = 10_000
@@ -44,3 +46,35 @@ def bare_walk(program: Path, root: Path) -> float:
     """Milliseconds of one walk with warm caches: the second of two rounds."""
     told = subprocess.run([program, root, "2"], check=True, capture_output=True, text=True)
     return float(told.stdout.split()[1])
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Milliseconds."""
+    start = time.perf_counter()
+    act()
+    return (time.perf_counter() - start) * 1000
+
+
+def find_walk(root: Path) -> float:
+    """Milliseconds of ``find`` printing what a turn compares, its start included."""
+    command = ["find", root, "-printf", "%P %m %s %T@ %C@ %i\n"]
+    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+
+
+def git_add(root: Path, scratch: Path) -> float:
+    """Milliseconds in which plain git, with its own settings, stores the tree in a new repository and syncs nothing."""
+    store = scratch / "plain.git"
+    environ = {**os.environ, "GIT_DIR": str(store), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL)
+
+    subprocess.run(["git", "init", "--quiet", "--bare", store], check=True)
+    environ["GIT_WORK_TREE"] = str(root)
+    return timed(lambda: (git("add", "--all"), git("write-tree")))
+
+
+def copy_all(root: Path, scratch: Path) -> float:
+    """Milliseconds of ``cp``, with clones where it can; syncs nothing."""
+    command = ["cp", "-a", "--reflink=auto", root, scratch / "copy"]
+    return timed(lambda: subprocess.run(command, check=True))

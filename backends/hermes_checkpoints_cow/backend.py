@@ -11,7 +11,6 @@ from hermes_checkpoints.contract import (
     CheckpointError,
     Entry,
     Fitness,
-    Kind,
     Place,
     Scope,
     StoreDamaged,
@@ -20,7 +19,7 @@ from hermes_checkpoints.contract import (
 from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
 from hermes_checkpoints.kit.home import find_home, remember_home
 from hermes_checkpoints.kit.names import created_name, listed, remove_names
-from hermes_checkpoints.kit.nodes import decode_header, decode_node
+from hermes_checkpoints.kit.nodes import decode_header
 from hermes_checkpoints.kit.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
@@ -117,32 +116,19 @@ class CopyOnWrite(TreeBackend):
 
     def _live(self) -> set[tuple[bytes, int | None]]:
         """Every stored file that a snapshot of any workspace leans on."""
-        live: set[tuple[bytes, int | None]] = set()
-        todo = [root.key for _, root in self._headers_of_all()]
-        known = set(todo)
-        while todo:
-            key = todo.pop()
-            live.add((parse(key).batch, None))
-            for entry in decode_node(self._load_node(key)).values():
-                if entry.kind is Kind.FILE:
-                    where = parse(entry.key)
-                    live.add((where.batch, where.number if isinstance(where, Own) else None))
-                elif entry.kind is Kind.DIR and entry.key not in known:
-                    known.add(entry.key)
-                    todo.append(entry.key)
-        return live
+        found = (parse(key) for key in self._reachable(self._headers_of_all()))
+        return {(where.batch, where.number if isinstance(where, Own) else None) for where in found}
 
-    def _headers_of_all(self) -> Iterator[tuple[Path, Entry]]:
+    def _headers_of_all(self) -> Iterator[bytes]:
         with suppress(FileNotFoundError), os.scandir(self.home / "snapshots") as directories:
             for directory in directories:
                 for snapshot, created_ns in listed(Path(directory.path)).items():
                     with suppress(FileNotFoundError):  # forgotten meanwhile
-                        data = Path(directory.path, created_name(created_ns, snapshot)).read_bytes()
-                        found, root = decode_header(data, snapshot, self.name)
-                        yield found.workspace, root
+                        yield Path(directory.path, created_name(created_ns, snapshot)).read_bytes()
 
     def workspaces(self) -> Iterator[Path]:
-        yield from dict.fromkeys(workspace for workspace, _ in self._headers_of_all())
+        found = (decode_header(header, "", self.name)[0].workspace for header in self._headers_of_all())
+        yield from dict.fromkeys(found)
 
 
 def _home(place: Place, name: str) -> Path:
