@@ -9,7 +9,9 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,24 @@ _SLOW = textwrap.dedent(
 )
 
 
-def start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """``start(script, ...)`` runs a script with these arguments; none of them outlives the test."""
+    started = []
+
+    def start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def filled(workspace: Path, files: int) -> Path:
@@ -98,7 +115,7 @@ def end(process: subprocess.Popen[bytes]) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("processes", [2, 4])
-def test_processes_with_workspaces_of_their_own_do_not_hinder_each_other(backend, processes, fresh_directory):
+def test_processes_with_workspaces_of_their_own_do_not_hinder_each_other(backend, processes, fresh_directory, start):
     store = fresh_directory / "store"
     workspaces = [filled(fresh_directory / f"workspace-{number}", 100) for number in range(processes)]
     agents = [start(_AGENT, workspace, store, backend, "mine", ROUNDS) for workspace in workspaces]
@@ -117,7 +134,9 @@ def test_processes_with_workspaces_of_their_own_do_not_hinder_each_other(backend
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("processes", [2, 4])
-def test_processes_that_share_a_workspace_each_find_their_edit_in_the_snapshot(backend, processes, fresh_directory):
+def test_processes_that_share_a_workspace_each_find_their_edit_in_the_snapshot(
+    backend, processes, fresh_directory, start
+):
     store, workspace = fresh_directory / "store", filled(fresh_directory / "workspace", 100)
     base = picture(workspace)
     with Engine(store=store, backend=backend) as engine:
@@ -147,7 +166,7 @@ def test_processes_that_share_a_workspace_each_find_their_edit_in_the_snapshot(b
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_process_killed_in_a_snapshot_leaves_nothing_in_the_way_of_the_next(backend, fresh_directory):
+def test_a_process_killed_in_a_snapshot_leaves_nothing_in_the_way_of_the_next(backend, fresh_directory, start):
     store, workspace = fresh_directory / "store", filled(fresh_directory / "workspace", 400)
     chance = random.Random(20)
     pictures = {}
@@ -169,7 +188,7 @@ def test_a_process_killed_in_a_snapshot_leaves_nothing_in_the_way_of_the_next(ba
             longest = max(longest, time.monotonic() - begun)
             cut += not finished
             victim.kill()
-            victim.communicate()
+            victim.wait()
             killer.cancel()
             there = picture(workspace)
             for snapshot in engine.list(workspace):
@@ -190,7 +209,7 @@ def test_a_process_killed_in_a_snapshot_leaves_nothing_in_the_way_of_the_next(ba
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_waiting_for_another_process_ends_with_an_error_that_says_so(backend, fresh_directory):
+def test_waiting_for_another_process_ends_with_an_error_that_says_so(backend, fresh_directory, start):
     store, workspace = fresh_directory / "store", filled(fresh_directory / "workspace", 300)
     with Engine(store=store, backend=backend, wait=0.3) as engine:
         engine.snapshot(workspace)

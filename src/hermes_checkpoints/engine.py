@@ -111,8 +111,8 @@ class Engine:
             self._turns[place.workspace] = turn
         if saved.snapshot is None:
             return results.Unchanged(saved.latest, saved.left_out, saved.stats)
-        first = sum(1 for _ in backend.snapshots()) == 1 if choice.notice else False
-        return results.Taken(saved.snapshot, saved.left_out, saved.stats, choice.notice if first else "")
+        notice = choice.notice if choice.name not in held else ""
+        return results.Taken(saved.snapshot, saved.left_out, saved.stats, notice)
 
     def list(self, workspace: PathLike) -> list[Snapshot]:
         """The snapshots of a directory, newest first, whichever backends hold them."""

@@ -22,23 +22,24 @@ def scan(fd: int, pruned: dict[str, tuple[bool, str]]) -> tuple[list[Item], list
     """
     listing: list[Item] = []
     names: list[str] = []
+    add = listing.append
     with os.scandir(fd) as entries:
         for entry in entries:
             name = entry.name
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    listing.append(name + "/")
+                    add(name + "/")
                     if name not in pruned:
                         names.append(name)
-                elif name in pruned and not pruned[name][0]:
-                    listing.append(name)
+                elif pruned and name in pruned and not pruned[name][0]:
+                    add(name)
                 else:
                     s = entry.stat(follow_symlinks=False)
-                    listing.append((name, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino))
+                    add((name, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino))
             except FileNotFoundError:
                 continue
             except OSError:  # a directory that may be listed but not searched
-                listing.append((name, 0, 0, 0, 0, 0))
+                add((name, 0, 0, 0, 0, 0))
     return listing, names
 
 
