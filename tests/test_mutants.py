@@ -23,7 +23,9 @@ def outcomes(tmp_path_factory):
     chosen = [
         f"{where}::{test}" for where, made_for in mutants.MUTANTS.values() for test in (made_for, mutants.HARMLESS)
     ]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}", *chosen]
+    # Plain: under CI, pytest explains a failed comparison in full, which takes minutes for a megabyte.
+    options = ["-q", "-p", "no:cacheprovider", "--assert=plain", f"--junit-xml={report}"]
+    command = [sys.executable, "-m", "pytest", *options, *chosen]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr  # some tests failed, which is the point
     found: dict[tuple[str, str], Counter[str]] = {}
