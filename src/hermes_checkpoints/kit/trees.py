@@ -2,7 +2,7 @@
 
 :class:`TreeBackend` takes, lists, compares and reads snapshots; a subclass says
 where contents, nodes and headers are kept. ``docs/write-a-backend.md`` has one
-in sixty lines.
+in seventy lines.
 """
 
 import logging
