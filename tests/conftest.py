@@ -48,6 +48,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path]) -
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HERMES_HOME", str(home / ".hermes"))
+    monkeypatch.setenv("HERMES_CHECKPOINT_BACKGROUND", "0")  # no process outlives its test; those about it ask for it
     return home
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hermes_checkpoints import plugins
-from hermes_checkpoints.contract import BrokenBackend
+from hermes_checkpoints.contract import BrokenBackend, Capability
 from hermes_checkpoints.testing import BackendContract, MemoryBackend
 
 _INSTALLED = plugins.load_all()
@@ -24,7 +24,7 @@ class _OnRealFilesystems(BackendContract):
 
 # One class for each backend that is found, so that one more needs no line here.
 for _name, _found in _INSTALLED.items():
-    if not isinstance(_found, BrokenBackend):
+    if not isinstance(_found, BrokenBackend) and Capability.FOREIGN not in _found.capabilities:
         _title = "Test" + _name.title().replace("-", "").replace("_", "").replace(".", "")
         globals()[_title] = type(_title, (_OnRealFilesystems,), {"backend_class": _found, "__module__": __name__})
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from hermes_checkpoints.contract import DEFAULT_EXCLUDES
-from hermes_checkpoints.kit.ignore import RULE_FILES, Rules
+from hermes_checkpoints.kit.rules.ignore import RULE_FILES, Rules
 
 
 def ignored(path: str, gitignore: bytes = b"", *, is_dir: bool = False, hermesignore: bytes | None = None) -> bool:
@@ -217,7 +217,8 @@ def test_a_decision_is_never_kept_after_a_rule_changed():
 
 def test_the_same_rules_have_the_same_digest_in_another_process():
     code = (
-        "from hermes_checkpoints.kit.ignore import Rules;print(Rules.root(['x']).inside('', (b'a', None)).digest.hex())"
+        "from hermes_checkpoints.kit.rules.ignore import Rules\n"
+        "print(Rules.root(['x']).inside('', (b'a', None)).digest.hex())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert there == Rules.root(["x"]).inside("", (b"a", None)).digest.hex()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hermes_checkpoints.kit.ignore import Rules
+from hermes_checkpoints.kit.rules.ignore import Rules
 
 # What patterns are drawn from: the lines that people have in their files, and every oddity of the syntax.
 CLASSES = "alnum alpha blank cntrl digit graph lower print punct space upper xdigit".split()

@@ -17,8 +17,12 @@ for tool in ("build", "hatchling", "pip"):
     pytest.importorskip(tool, reason=f"{tool} is not installed: pip install -e '.[dev]'")
 
 REPOSITORY = Path(__file__).parents[1]
-OURS = ("hermes_checkpoints", "hermes_checkpoints_cow", "hermes_checkpoints_shadow_git")
-BACKENDS = {"cow": "hermes_checkpoints_cow", "shadow-git": "hermes_checkpoints_shadow_git"}
+OURS = ("hermes_checkpoints", "hermes_checkpoints_cow", "hermes_checkpoints_hermes_v2", "hermes_checkpoints_shadow_git")
+BACKENDS = {
+    "cow": "hermes_checkpoints_cow",
+    "hermes-v2": "hermes_checkpoints_hermes_v2",
+    "shadow-git": "hermes_checkpoints_shadow_git",
+}
 
 LOOK = """
 import importlib, json, sys

@@ -73,6 +73,7 @@ def test_the_backends_that_ship_are_found_like_any_other():
     found = plugins.offers()
     assert found["shadow-git"] == plugins.Offer("shadow-git", "hermes_checkpoints_shadow_git", (ours,))
     assert found["cow"] == plugins.Offer("cow", "hermes_checkpoints_cow", (ours,))
+    assert found["hermes-v2"] == plugins.Offer("hermes-v2", "hermes_checkpoints_hermes_v2", (ours,))
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -162,5 +162,5 @@ def test_dates_of_a_workspace_must_grow(memory):
     batch = memory._begin(EVERYTHING)
     root = batch.node({})
     with pytest.raises(AssertionError, match="dates"):
-        batch.publish(b"{}", created_ns, root)
+        batch.publish(b"{}", created_ns - 1, root)
     batch.abandon()

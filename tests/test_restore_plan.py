@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hermes_checkpoints.contract import Change, Entry, Kind, Note, Reason, Snapshot, ancestors
 from hermes_checkpoints.kit.compare import StoredTree, compare
-from hermes_checkpoints.kit.nodes import decode_node, encode_node
+from hermes_checkpoints.kit.store.nodes import decode_node, encode_node
 from hermes_checkpoints.policy.plan import Action, Plan, make_plan
 
 WORKSPACE = Path("/workspace")

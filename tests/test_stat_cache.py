@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from hermes_checkpoints.kit.memory import Memory, MemoryFile
-from hermes_checkpoints.kit.seen import Seen
+from hermes_checkpoints.kit.walk.memory import Memory, MemoryFile
+from hermes_checkpoints.kit.walk.seen import Seen
 
 
 def directory(*names, **dirs):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hermes_checkpoints import Engine
-from hermes_checkpoints.kit.clock import stamps_are_exact
+from hermes_checkpoints.kit.walk.clock import stamps_are_exact
 from hermes_checkpoints.results import Taken, Unchanged
 
 pytestmark = [

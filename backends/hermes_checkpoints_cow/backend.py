@@ -1,8 +1,9 @@
 """The backend: content cloned by the filesystem. ``FORMAT.md`` describes what is stored."""
 
+import math
 import os
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -12,19 +13,26 @@ from hermes_checkpoints.contract import (
     Entry,
     Fitness,
     Place,
+    Progress,
     Scope,
     StoreDamaged,
+    StoreError,
     Suitability,
+    Usage,
+    silent,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
-from hermes_checkpoints.kit.home import find_home, remember_home
-from hermes_checkpoints.kit.names import created_name, listed, remove_names
-from hermes_checkpoints.kit.nodes import decode_header
+from hermes_checkpoints.kit import Batch, TreeBackend, decode_header, open_format, private_directory
+from hermes_checkpoints.kit.store.home import find_home, remember_home
+from hermes_checkpoints.kit.store.names import created_name, listed, remove_names
 from hermes_checkpoints.kit.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.fitness import fitness
-from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.keys import Packed, parse
+from hermes_checkpoints_cow.marking import headers_of
+from hermes_checkpoints_cow.reclaiming import Reclaiming
+from hermes_checkpoints_cow.sharing import BLOCK, held_by
+from hermes_checkpoints_cow.space import live_files, measured
 from hermes_checkpoints_cow.storing import COMPARED, Storing
 from hermes_checkpoints_cow.vault import Vault
 
@@ -110,25 +118,51 @@ class CopyOnWrite(TreeBackend):
     def forget(self, snapshots: Collection[str]) -> None:
         remove_names(self._snapshots, snapshots)
 
-    def reclaim(self) -> None:
-        with self._store_lock(shared=False):
-            self._vault.sweep(self._live())
+    def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
+        with self._store_errors():
+            return Reclaiming(self.home, self._load_node, until, progress, thorough=thorough).run()
 
-    def _live(self) -> set[tuple[bytes, int | None]]:
-        """Every stored file that a snapshot of any workspace leans on."""
-        found = (parse(key) for key in self._reachable(self._headers_of_all()))
-        return {(where.batch, where.number if isinstance(where, Own) else None) for where in found}
+    def usage(self) -> Usage:
+        with self._store_errors():
+            return measured(self.home, self._live_files)
 
-    def _headers_of_all(self) -> Iterator[bytes]:
-        with suppress(FileNotFoundError), os.scandir(self.home / "snapshots") as directories:
-            for directory in directories:
-                for snapshot, created_ns in listed(Path(directory.path)).items():
-                    with suppress(FileNotFoundError):  # forgotten meanwhile
-                        yield Path(directory.path, created_name(created_ns, snapshot)).read_bytes()
+    def _live_files(self) -> Iterator[int]:
+        """The larger files of every workspace, where its newest snapshot has them."""
+        newest: dict[Path, tuple[int, Entry]] = {}
+        for snapshot, header in self._everything():
+            with suppress(StoreDamaged):
+                described, root = decode_header(header, snapshot, self.name)
+                if newest.get(described.workspace, (0, root))[0] <= described.created_ns:
+                    newest[described.workspace] = described.created_ns, root
+        for workspace, (_, root) in newest.items():
+            with suppress(StoreDamaged):
+                yield from live_files(workspace, root, self._node)
 
-    def workspaces(self) -> Iterator[Path]:
-        found = (decode_header(header, "", self.name)[0].workspace for header in self._headers_of_all())
-        yield from dict.fromkeys(found)
+    def shares(self) -> Mapping[frozenset[str], int]:
+        with self._store_errors():
+            divided = dict(super().shares())
+            for snapshot, _ in self._everything():  # its header
+                alone = frozenset((snapshot,))
+                divided[alone] = divided.get(alone, 0) + BLOCK
+            return divided
+
+    def _stored_size(self, entry: Entry) -> int:
+        where = parse(entry.key)
+        if isinstance(where, Packed):
+            return where.length
+        with self._vault.opened(where) as fd:
+            return held_by(fd).own
+
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
+        with self._store_errors():
+            yield from headers_of(self.home / "snapshots")
+
+    @contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self.home}: {error.strerror}. No snapshot was changed.") from error
 
 
 def _home(place: Place, name: str) -> Path:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import Fitness, Suitability
-from hermes_checkpoints.kit.clock import filesystem_type
+from hermes_checkpoints.kit.walk.clock import filesystem_type
 from hermes_checkpoints_cow.cloning import NOT_HERE, platform_clone
 
 # Entries looked at for a file to try with; the first few nearly always have one.

@@ -4,17 +4,18 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged, StoreError
 from hermes_checkpoints.kit import Batch, LeaveOut, encode_node, publish, sync_all, sync_path
-from hermes_checkpoints.kit.names import created_name
-from hermes_checkpoints.kit.nodes import id_of
-from hermes_checkpoints.kit.scratch import clean_scratch, empty_scratch
+from hermes_checkpoints.kit.store.names import created_name
+from hermes_checkpoints.kit.store.nodes import id_of
+from hermes_checkpoints.kit.store.scratch import clean_scratch, empty_scratch
 from hermes_checkpoints_cow.cloning import Placed, TooLargeToCopy, place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.sharing import BLOCK, LARGE, held_by, hurry, rounded
 from hermes_checkpoints_cow.vault import DATA, Vault, digest_of
 
 # Cloning a just-written file waits for its write-back (120 us against 8 for a copy of 4 kB, 142 against 14
@@ -43,6 +44,8 @@ class Storing(Batch):
         self._end = 0
         self._keys: list[bytes] = []
         self._undo: Own | Packed | None = None
+        self._announced = 0  # of the copy that ``_undo`` names
+        self._replaced: set[Own] = set()
 
     def _open(self) -> int:
         """The batch's directory, made when there is something to store: an unchanged turn writes nothing."""
@@ -64,6 +67,7 @@ class Storing(Batch):
 
     def add(self, fd: int, size: int, before: Entry | None) -> None:
         self._undo = None
+        self._announced = 0
         if before is not None and before.kind is Kind.FILE and before.size == size and self._same(fd, size, before.key):
             self._keys.append(before.key)
             return
@@ -89,10 +93,11 @@ class Storing(Batch):
     def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
         try:
-            placed = place_content(fd, self._open(), str(number), mode=0o400, may_copy=self._may_copy)
+            placed = place_content(fd, self._open(), str(number), mode=0o400, may_copy=self._room_to_copy)
         except TooLargeToCopy as error:
             raise LeaveOut(Reason.TOO_LARGE) from error
         except OSError as error:
+            self.growing(-self._announced)
             if error.errno in _CANNOT_STORE:
                 with self._storing():
                     raise
@@ -101,11 +106,20 @@ class Storing(Batch):
             self._clone_small = False  # no clones here: packing small files is faster than a file for each
         return Own(self._batch, number, placed is Placed.CLONED)
 
+    def _room_to_copy(self, size: int) -> bool:
+        """Asked when a clone is not possible, before anything of the copy is written."""
+        if self._may_copy(size):
+            self._announced = rounded(size)
+            self.growing(self._announced)
+            return True
+        return False
+
     def _may_copy(self, size: int) -> bool:
         return not self._limit or size <= self._limit
 
     def _pack(self, data: bytes) -> Packed:
         where = Packed(self._batch, self._end, len(data), digest_of(data))
+        self.growing(len(data))
         with self._storing():
             if self._data < 0:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -121,11 +135,29 @@ class Storing(Batch):
         self._keys.pop()
         if isinstance(self._undo, Own):
             os.unlink(str(self._undo.number), dir_fd=self._open())
+            self.growing(-self._announced)
         elif isinstance(self._undo, Packed):
             self._end = self._undo.offset
+            self.growing(-self._undo.length)
         if self._undo is not None:
             self.stored -= 1
             self.cloned -= isinstance(self._undo, Own) and self._undo.cloned
+
+    def replaced(self, before: Entry) -> None:
+        where = parse(before.key)
+        if isinstance(where, Own) and where.cloned:
+            if not self._replaced:
+                hurry(self._vault.batches)
+            self._replaced.add(where)
+
+    def _no_longer_shared(self) -> int:
+        """Bytes of clones that the workspace had as well until now. Asked last: see ``hurry``."""
+        total = 0
+        for where in self._replaced:
+            with suppress(StoreDamaged), self._vault.opened(where) as fd, self._storing():
+                size = os.fstat(fd).st_size
+                total += rounded(size) if size < LARGE else held_by(fd).own
+        return total
 
     def keys(self) -> list[bytes]:
         return self._keys
@@ -137,6 +169,7 @@ class Storing(Batch):
         snapshot = id_of(header)
         if snapshot is None:
             return None
+        self.growing(rounded(self._end) - self._end + BLOCK + self._no_longer_shared())
         self._open()
         with self._storing():
             if self._data >= 0:

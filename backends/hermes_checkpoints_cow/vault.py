@@ -5,9 +5,8 @@
 """
 
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +23,7 @@ def digest_of(data: bytes) -> bytes:
 
 
 class Vault:
-    """Reads contents by their keys. Nothing that is stored is ever changed."""
+    """Reads contents by their keys. No byte that a snapshot leans on is ever changed."""
 
     def __init__(self, home: Path) -> None:
         self.batches = home / "batches"
@@ -60,27 +59,3 @@ class Vault:
             return BytesIO(self.packed(where))
         with self.opened(where) as fd:
             return os.fdopen(os.dup(fd), "rb")
-
-    def sweep(self, live: set[tuple[bytes, int | None]]) -> None:
-        """Remove what is not in ``live``: pairs of a batch and a file number, ``None`` for its ``data`` file.
-
-        Can be killed at any moment: what goes is garbage, and what is left is
-        found by the next sweep. A ``data`` file stays whole while anything in
-        it is live.
-        """
-        kept = {batch for batch, _ in live}
-        for entry in list(os.scandir(self.batches)):
-            try:
-                batch = bytes.fromhex(entry.name)
-            except ValueError:
-                continue  # not ours
-            if batch not in kept:
-                shutil.rmtree(entry.path, ignore_errors=True)
-                continue
-            for file in list(os.scandir(entry.path)):
-                if file.name != DATA and not file.name.isdecimal():
-                    continue  # not ours
-                number = None if file.name == DATA else int(file.name)
-                if (batch, number) not in live:
-                    with suppress(FileNotFoundError):
-                        os.unlink(file.path)

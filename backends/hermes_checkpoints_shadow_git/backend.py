@@ -1,8 +1,9 @@
 """The backend: snapshots as commits of a bare repository of our own. ``FORMAT.md`` describes what is stored."""
 
+import math
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -12,21 +13,26 @@ from hermes_checkpoints.contract import (
     Capability,
     Entry,
     Fitness,
+    Kind,
     Place,
+    Progress,
     Scope,
+    StoreDamaged,
     Suitability,
+    silent,
 )
 from hermes_checkpoints.kit import Batch, TreeBackend, open_format
-from hermes_checkpoints.kit.names import listed, remove_names
-from hermes_checkpoints.kit.nodes import decode_header
-from hermes_checkpoints_shadow_git.git import ObjectReader, run
-from hermes_checkpoints_shadow_git.packindex import PackIndexes
+from hermes_checkpoints.kit.store.names import created_name, listed, remove_names
+from hermes_checkpoints_shadow_git.git import ObjectReader
+from hermes_checkpoints_shadow_git.packfile import BLOCK
+from hermes_checkpoints_shadow_git.packindexes import PackIndexes
+from hermes_checkpoints_shadow_git.packreading import PackReader
 from hermes_checkpoints_shadow_git.packs import PackWriter
-from hermes_checkpoints_shadow_git.repository import Repository
-from hermes_checkpoints_shadow_git.storing import STREAMED, Node, Pack
+from hermes_checkpoints_shadow_git.reclaiming import Reclaim
+from hermes_checkpoints_shadow_git.repository import REFS, Repository
+from hermes_checkpoints_shadow_git.storing import STREAMED, Node, Pack, header_of, tree_of
 
 FORMAT = 1
-REFS = "refs/hermes-checkpoints"
 
 
 class ShadowGit(TreeBackend):
@@ -40,6 +46,7 @@ class ShadowGit(TreeBackend):
         self._repository = Repository.open(self.home)
         self._indexes = PackIndexes(self._repository)
         self._objects = ObjectReader(self._repository)
+        self._packs = PackReader(self._repository, self._indexes, self._objects)
         self._refs = self.home / REFS / place.workspace_id
 
     @classmethod
@@ -55,38 +62,57 @@ class ShadowGit(TreeBackend):
 
     def _begin(self, scope: Scope) -> Batch:
         scratch = self._repository.tmp / self.place.workspace_id
-        return Pack(lambda: PackWriter(self._repository, self._indexes, scratch), self._refs, scratch)
+        return Pack(lambda growing: PackWriter(self._repository, self._indexes, scratch, growing), self._refs, scratch)
 
     def _ids(self) -> dict[str, int]:
         return listed(self._refs)
 
     def _load_header(self, snapshot: str) -> bytes:
-        _, commit = self._objects.read(bytes.fromhex(snapshot))
-        return commit.rstrip(b"\n").rpartition(b"\n")[2]
+        return header_of(self._packs.read(bytes.fromhex(snapshot))[1])
 
     def _load_node(self, key: bytes) -> bytes:
-        return self._objects.read(Node(key).meta_blob)[1]
+        return self._packs.read(Node(key).meta_blob)[1]
 
     def read(self, entry: Entry) -> BinaryIO:
         if entry.size > STREAMED:
-            return self._objects.stream(entry.key)
-        return BytesIO(self._objects.read(entry.key)[1])
+            return self._packs.stream(entry.key)
+        return BytesIO(self._packs.read(entry.key)[1])
 
     def forget(self, snapshots: Collection[str]) -> None:
         remove_names(self._refs, snapshots)
 
-    def reclaim(self) -> None:
-        with self._store_lock(shared=False) as lock:
-            run(self._repository, "repack", "-a", "-d", "-q", lock=lock)
-            run(self._repository, "prune-packed", "-q", lock=lock)
-        self._indexes.refresh()
+    def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
+        return Reclaim(self._repository, self._indexes, self._packs, until, progress, thorough=thorough).run()
 
-    def workspaces(self) -> Iterator[Path]:
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
         with suppress(FileNotFoundError), os.scandir(self.home / REFS) as directories:
             for directory in directories:
-                for snapshot in listed(Path(directory.path)):
-                    yield decode_header(self._load_header(snapshot), snapshot, self.name)[0].workspace
-                    break
+                for snapshot, created in listed(Path(directory.path)).items():
+                    try:
+                        yield snapshot, self._load_header(snapshot)
+                    except StoreDamaged:
+                        if Path(directory.path, created_name(created, snapshot)).exists():
+                            raise  # else it was forgotten, and reclaimed, since it was listed
+
+    def _stored_size(self, entry: Entry) -> int:
+        if entry.kind is Kind.FILE:
+            return self._size_of({entry.key})
+        node = Node(entry.key)
+        return self._size_of({node.files, node.meta_blob, node.meta})
+
+    def _size_of(self, oids: Iterable[bytes]) -> int:
+        """Bytes in packs and their indexes; nothing for what a git run by hand put elsewhere."""
+        return sum(self._indexes.packed_size(oid) for oid in oids)
+
+    def shares(self) -> Mapping[frozenset[str], int]:
+        sizes = dict(super().shares())
+        for snapshot, _ in self._everything():
+            commit = bytes.fromhex(snapshot)
+            own = {commit, tree_of(self._packs.read(commit)[1])}
+            alone = frozenset({snapshot})
+            sizes[alone] = sizes.get(alone, 0) + self._size_of(own) + BLOCK  # and the ref's file
+        return sizes
 
     def close(self) -> None:
+        self._packs.close()
         self._objects.close()

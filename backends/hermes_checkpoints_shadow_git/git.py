@@ -40,38 +40,13 @@ def environment(repository: Repository) -> dict[str, str]:
     return clean
 
 
-def run(repository: Repository, *arguments: str, stdin: bytes = b"", lock: int | None = None) -> bytes:
-    """What ``git arguments…`` prints, run in our repository, out of reach of Ctrl-C.
-
-    ``lock`` is the descriptor of a held lock, which git then holds, too: it may
-    outlive us when we are killed, and must not delete behind somebody's back.
-    Raises ``BackendUnusable`` without git, ``StoreDamaged`` when git finds damage,
-    else ``StoreError``, both with git's words.
-    """
-    process = _start(repository, arguments, subprocess.PIPE, () if lock is None else (lock,))
-    try:
-        output, words = process.communicate(stdin)
-    except BaseException:
-        process.kill()
-        process.wait()
-        _close_pipes(process)
-        raise
-    if process.returncode:
-        cause = subprocess.CalledProcessError(process.returncode, process.args, output, words)
-        raise _failure(f"git {arguments[0]} failed in {repository.path}", process.returncode, words) from cause
-    return output
-
-
-def _start(
-    repository: Repository, arguments: tuple[str, ...], stderr: int | IO[bytes], inherited: tuple[int, ...] = ()
-) -> subprocess.Popen[bytes]:
+def _start(repository: Repository, arguments: tuple[str, ...], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             ["git", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            pass_fds=inherited,
             cwd=repository.path,  # a "." in PATH must not find a git that lies in the workspace
             env=environment(repository),
             start_new_session=True,  # no terminal to ask on, and no Ctrl-C meant for the agent

@@ -15,6 +15,7 @@ ID_SIZE = 20
 PACK_HEADER = struct.Struct(">4sII")
 
 _TYPE_BITS = {b"commit": 1, b"tree": 2, b"blob": 3}
+_KINDS = {bits: kind for kind, bits in _TYPE_BITS.items()}
 
 # fsck wants the brackets; an address that could be somebody's is not ours to invent.
 _IDENTITY = b"hermes-checkpoints <>"
@@ -87,6 +88,25 @@ def pack_prefix(kind: bytes, size: int) -> bytes:
         size >>= 7
     prefix.append(byte)
     return bytes(prefix)
+
+
+def split_prefix(packed: bytes) -> tuple[bytes | None, int, int]:
+    """The kind and size that an object's packed bytes begin with, and how many bytes that took.
+
+    The kind is ``None`` for what we never write: tags, and differences from
+    another object. Raises ``ValueError`` when it is cut short.
+    """
+    if not packed:
+        raise ValueError("nothing is there")
+    size, shift = packed[0] & 15, 4
+    length = 1
+    while packed[length - 1] & 0x80:
+        if length == len(packed):
+            raise ValueError("its size is cut short")
+        size |= (packed[length] & 0x7F) << shift
+        shift += 7
+        length += 1
+    return _KINDS.get(packed[0] >> 4 & 7), size, length
 
 
 def pack_header(count: int) -> bytes:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from hermes_checkpoints_shadow_git.objects import PACK_HEADER, object_prefix, pack_header, pack_prefix
-from hermes_checkpoints_shadow_git.packindex import PackEntry, write_index
+from hermes_checkpoints.contract import Growing
+from hermes_checkpoints_shadow_git.objects import ID_SIZE, PACK_HEADER, object_prefix, pack_header, pack_prefix
+from hermes_checkpoints_shadow_git.packindex import OVERHEAD, PER_OBJECT, PackEntry, write_index
 from hermes_checkpoints_shadow_git.repository import TemporaryFile
 
 _LEVEL = 1  # isal's level 1: four times zlib's speed, a tenth larger
 _BLOCK = 1 << 20
+BLOCK = 4096
+"""What filesystems round a file up to: allocation comes in blocks of this many bytes nearly everywhere."""
 
 
 class Moved(Exception):
@@ -26,6 +29,11 @@ def pack_object(kind: bytes, data: bytes) -> tuple[bytes, int]:
     return packed, isal_zlib.crc32(packed)
 
 
+def disk_size(pack_bytes: int, count: int) -> int:
+    """What a pack of so many bytes before its checksum, and its index, take on the disk."""
+    return sum(-(-size // BLOCK) * BLOCK for size in (pack_bytes + ID_SIZE, OVERHEAD + count * PER_OBJECT))
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedPack:
     """A whole pack and its index, both still under temporary names."""
@@ -33,10 +41,12 @@ class FinishedPack:
     pack: TemporaryFile
     index: TemporaryFile
     name: str
+    size: int
+    """Bytes that both take on the disk."""
 
     @classmethod
-    def close(cls, pack: TemporaryFile, entries: list[PackEntry], checksum: bytes) -> "FinishedPack":
-        """End a pack of which all objects are written, and write its index beside it."""
+    def close(cls, pack: TemporaryFile, entries: list[PackEntry], checksum: bytes, size: int) -> "FinishedPack":
+        """End a pack of which all objects, ``size`` bytes, are written, and write its index beside it."""
         pack.write(checksum)
         pack.close()
         index = TemporaryFile(Path(pack.path).parent, "index-")
@@ -46,7 +56,7 @@ class FinishedPack:
         except BaseException:
             index.remove()
             raise
-        return cls(pack, index, f"pack-{checksum.hex()}")
+        return cls(pack, index, f"pack-{checksum.hex()}", disk_size(size, len(entries)))
 
     def sync(self) -> None:
         self.pack.sync()
@@ -70,6 +80,11 @@ class MemoryPack:
     entries: list[PackEntry] = field(default_factory=list)
     size: int = PACK_HEADER.size
 
+    @property
+    def disk_size(self) -> int:
+        """What it and its index take on the disk; nothing when it is empty."""
+        return disk_size(self.size, len(self.entries)) if self.entries else 0
+
     def add(self, oid: bytes, packed: bytes, crc: int) -> None:
         self.entries.append((oid, crc, self.size))
         self.chunks.append(packed)
@@ -82,24 +97,33 @@ class MemoryPack:
             for chunk in (pack_header(len(self.entries)), *self.chunks):
                 checksum.update(chunk)
                 file.write(chunk)
-            return FinishedPack.close(file, self.entries, checksum.digest())
+            return FinishedPack.close(file, self.entries, checksum.digest(), self.size)
         except BaseException:
             file.remove()
             raise
 
 
-def write_stream(fd: int, size: int, directory: Path) -> tuple[bytes, FinishedPack]:
+def write_stream(fd: int, size: int, directory: Path, growing: Growing) -> tuple[bytes, FinishedPack]:
     """A file's content as a pack of one object: its header is known before its content is. Also the object's id.
 
-    Raises ``Moved`` when there are not exactly ``size`` bytes, ``OSError`` when they cannot be read.
+    ``growing`` is told of ``FinishedPack.size`` bytes in all, each block before
+    it is written, and of none when this fails. Raises ``Moved`` when there are
+    not exactly ``size`` bytes, ``OSError`` when they cannot be read.
     """
     file = TemporaryFile(directory, "pack-")
+    told = written = 0
     try:
         digest = hashlib.sha1(object_prefix(b"blob", size), usedforsecurity=False)
         checksum = hashlib.sha1(usedforsecurity=False)
         crc = 0
 
         def put(packed: bytes) -> None:
+            nonlocal told, written
+            written += len(packed)
+            needed = disk_size(written, 1)
+            if needed > told:
+                growing(needed - told)
+                told = needed
             checksum.update(packed)
             file.write(packed)
 
@@ -116,9 +140,11 @@ def write_stream(fd: int, size: int, directory: Path) -> tuple[bytes, FinishedPa
             put_object(deflate.compress(block))
         put_object(deflate.flush())
         oid = digest.digest()
-        return oid, FinishedPack.close(file, [(oid, crc, PACK_HEADER.size)], checksum.digest())
+        return oid, FinishedPack.close(file, [(oid, crc, PACK_HEADER.size)], checksum.digest(), written)
     except BaseException:
         file.remove()
+        if told:
+            growing(-told)
         raise
 
 

@@ -1,60 +1,62 @@
-"""Pack indexes (git's version 2): writing one, and asking all of them what the store has."""
+"""One pack index (git's version 2): what a pack has, and where."""
 
-import contextlib
+import array
+import bisect
 import hashlib
 import mmap
 import os
 import struct
-import threading
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
 
-from hermes_checkpoints.contract import StoreError
 from hermes_checkpoints_shadow_git.objects import ID_SIZE
-from hermes_checkpoints_shadow_git.repository import Repository
 
 _MAGIC = b"\377tOc\0\0\0\2"
 _FAN_OUT = len(_MAGIC)
 _IDS = _FAN_OUT + 256 * 4
-_PER_OBJECT = ID_SIZE + 4 + 4
+PER_OBJECT = ID_SIZE + 4 + 4
+"""Bytes that one object takes in an index."""
 _TRAILER = 2 * ID_SIZE
+OVERHEAD = _IDS + _TRAILER
+"""Bytes of an index without objects."""
 _LONG = 1 << 31  # an offset from here on goes to the table of 8-byte ones
+_PACK_TRAILER = 20
 
-# A store has a pack a turn until it is repacked. Bisecting 1,000 of them takes 2 ms a question, so the ids of small
-# ones are kept in one set: at most 1,000 packs * 512 ids * 90 bytes = 45 MB.
-_SMALL = 512
 _SCANNED = 256  # so many ids are searched by bytes.find, which is faster than bisecting them here
-
-
 _MAPPED = 256 << 10  # bytes; a mapping holds a file descriptor, and a store may have a thousand small indexes
 
 PackEntry = tuple[bytes, int, int]
 """An object's id, the crc32 of its bytes in the pack, and its offset there."""
+Span = tuple[bytes, int, int, int]
+"""An object's id, the crc32 of its bytes in the pack, where they begin there, and where they end."""
 
 
-class _Index:
-    """The ids of one index file."""
+class Index:
+    """The objects of one pack."""
 
     def __init__(self, path: str) -> None:
         """Raises ``OSError`` when it is gone and ``ValueError`` when it is no index."""
+        self.name = os.path.basename(path).removesuffix(".idx")
+        self.pack = path.removesuffix(".idx") + ".pack"
         self._map: bytes | mmap.mmap
         with open(path, "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size > _MAPPED:
                 self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
             else:
                 self._map = file.read()
-        if self._map[:_FAN_OUT] != _MAGIC or len(self._map) < _IDS + _TRAILER:
+        if self._map[:_FAN_OUT] != _MAGIC or len(self._map) < OVERHEAD:
             raise ValueError(f"{path} is not a version 2 index")
         self._totals = struct.unpack_from(">256I", self._map, _FAN_OUT)  # by first byte: ids that begin so, or lower
         self.count: int = self._totals[255]
-        if len(self._map) < _IDS + self.count * _PER_OBJECT + _TRAILER:
+        if len(self._map) < OVERHEAD + self.count * PER_OBJECT:
             raise ValueError(f"{path} is cut short")
+        self._starts: array.array[int] | None = None
 
     def _id(self, position: int) -> bytes:
         start = _IDS + ID_SIZE * position
         return self._map[start : start + ID_SIZE]
 
-    def __contains__(self, oid: bytes) -> bool:
+    def _find(self, oid: bytes) -> int | None:
         low = self._totals[oid[0] - 1] if oid[0] else 0
         high = self._totals[oid[0]]
         while high - low > _SCANNED:
@@ -67,76 +69,61 @@ class _Index:
         found = run.find(oid)
         while found % ID_SIZE and found > 0:  # the end of one id and the beginning of the next
             found = run.find(oid, found + 1)
-        return found >= 0
+        return low + found // ID_SIZE if found >= 0 else None
+
+    def __contains__(self, oid: bytes) -> bool:
+        return self._find(oid) is not None
 
     def ids(self) -> list[bytes]:
         return [self._id(position) for position in range(self.count)]
 
+    def offset(self, oid: bytes) -> int | None:
+        """Where the object begins in the pack; ``None`` when it is not there. Raises ``ValueError`` for damage."""
+        position = self._find(oid)
+        if position is None:
+            return None
+        (offset,) = struct.unpack_from(">I", self._map, _IDS + self.count * (ID_SIZE + 4) + 4 * position)
+        return self._long(offset) if offset >= _LONG else int(offset)
 
-class PackIndexes:
-    """Answers "is this object in the store?" without git: ``oid in indexes``.
+    def _long(self, offset: int) -> int:
+        place = _IDS + self.count * PER_OBJECT + 8 * (offset - _LONG)
+        if place + 8 + _TRAILER > len(self._map):
+            raise ValueError(f"the index of {self.pack} names an offset that it does not have")
+        return int(struct.unpack_from(">Q", self._map, place)[0])
 
-    Each question looks at the directory's stat (1 µs) and reads the list of
-    packs again when it moved, so packs that other processes add or remove
-    count. A change within the tick of the filesystem's clock (4 ms) after a
-    listing does not show: :meth:`refresh` has the next question list anyway.
-    Call it once the lock is held that keeps packs from vanishing.
+    def _offsets(self) -> list[int]:
+        short = struct.unpack_from(f">{self.count}I", self._map, _IDS + self.count * (ID_SIZE + 4))
+        return [self._long(offset) if offset >= _LONG else offset for offset in short]
 
-    An index that is damaged, or has no pack, is passed over: its objects are
-    then stored again. Threads may share it.
-    """
+    def span(self, oid: bytes) -> Span | None:
+        """Where an object is in the pack; ``None`` when it is not there. Raises ``OSError`` and ``ValueError``."""
+        position = self._find(oid)
+        offset = self.offset(oid)
+        if position is None or offset is None:
+            return None
+        if self._starts is None:
+            self._starts = array.array("Q", sorted([*self._offsets(), self._end()]))
+        after = bisect.bisect_right(self._starts, offset)
+        if after == len(self._starts):
+            raise ValueError(f"{self.pack} is cut short")
+        (crc,) = struct.unpack_from(">I", self._map, _IDS + self.count * ID_SIZE + 4 * position)
+        return oid, crc, offset, self._starts[after]
 
-    def __init__(self, repository: Repository) -> None:
-        self._directory = os.fspath(repository.packs)
-        self._lock = threading.Lock()
-        self._listed: tuple[int, int] | None = None
-        self._indexes: dict[str, _Index | None] = {}
-        self._small: set[bytes] = set()
-        self._large: list[_Index] = []
+    def _end(self) -> int:
+        return max(0, os.stat(self.pack).st_size - _PACK_TRAILER)
 
-    def refresh(self) -> None:
-        """Have the next question list the packs."""
-        with self._lock:
-            self._listed = None
+    def spans(self) -> Iterator[Span]:
+        """Every object, in the order of the pack. Raises ``OSError`` and ``ValueError`` like ``span``."""
+        crcs = struct.unpack_from(f">{self.count}I", self._map, _IDS + self.count * ID_SIZE)
+        end = self._end()
+        ordered = sorted(zip(self._offsets(), self.ids(), crcs, strict=True))
+        for (offset, oid, crc), after in pairwise([*ordered, (end, b"", 0)]):
+            yield oid, crc, offset, after[0]
 
-    def __contains__(self, oid: bytes) -> bool:
-        """Raises ``StoreError`` when the directory of packs cannot be read."""
-        with self._lock:
-            try:
-                stat = os.stat(self._directory)
-                seen = (stat.st_ino, stat.st_mtime_ns)
-                if seen != self._listed:
-                    self._list()
-                    self._listed = seen
-            except OSError as error:
-                raise StoreError(f"The packs in {self._directory} could not be listed: {error}") from error
-            return oid in self._small or any(oid in index for index in self._large)
-
-    def _list(self) -> None:
-        names = set(os.listdir(self._directory))
-        wanted = {name for name in names if name.endswith(".idx") and name[:-4] + ".pack" in names}
-        if gone := self._indexes.keys() - wanted:
-            for name in gone:
-                del self._indexes[name]
-            self._small = set()
-            self._large = []
-            for index in self._indexes.values():
-                self._take_in(index)
-        for name in wanted - self._indexes.keys():
-            index = None
-            # Gone since the listing: the next one will not name it. Damaged: not asked again.
-            with contextlib.suppress(FileNotFoundError, ValueError):
-                index = _Index(os.path.join(self._directory, name))
-            self._indexes[name] = index
-            self._take_in(index)
-
-    def _take_in(self, index: _Index | None) -> None:
-        if index is None:
-            return
-        if index.count <= _SMALL:
-            self._small.update(index.ids())
-        else:
-            self._large.append(index)
+    def sound(self) -> bool:
+        """Whether the index has the bytes that were written; reads all of it."""
+        body = memoryview(self._map)[:-ID_SIZE]
+        return hashlib.sha1(body, usedforsecurity=False).digest() == self._map[-ID_SIZE:]
 
 
 def write_index(entries: Iterable[PackEntry], pack_checksum: bytes) -> bytes:

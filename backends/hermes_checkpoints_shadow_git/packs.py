@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.contract import Growing, StoreError, unbounded
 from hermes_checkpoints_shadow_git.objects import object_id
 from hermes_checkpoints_shadow_git.packfile import FinishedPack, MemoryPack, Moved, pack_object, write_stream
-from hermes_checkpoints_shadow_git.packindex import PackIndexes
+from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.repository import Repository, sync_directory
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _BATCH = 64  # blobs a task; one at a time costs more in handing over than in ha
 _BATCH_BYTES = 4 << 20
 _INLINE_BYTES = 256 << 10  # less than this is done before two threads have started
 _IN_FLIGHT_BYTES = 16 << 20
-_PACK_BYTES = 32 << 20
+_PACK_BYTES = 8 << 20  # what is rewritten as a whole when some of it is garbage, and needs that much room again
 
 Prepared = tuple[bytes, bytes | None, int]
 """An object's id, its bytes in a pack (``None``: the store has it) and their crc32."""
@@ -38,12 +38,18 @@ class PackWriter:
     the writer raises ``StoreError``, too. Leaving the ``with`` block gives up
     what was not published.
 
-    Memory: 20 MiB waiting, 16 MiB at the two threads, 32 MiB of pack, when no
+    ``growing`` is told of what the packs take on the disk before they are
+    written, file by file while they are filled; it may raise.
+
+    Memory: 20 MiB waiting, 16 MiB at the two threads, 8 MiB of pack, when no
     blob has more than 16 MiB; larger ones belong to :meth:`add_stream`.
     """
 
-    def __init__(self, repository: Repository, indexes: PackIndexes, tmp_dir: Path) -> None:
+    def __init__(
+        self, repository: Repository, indexes: PackIndexes, tmp_dir: Path, growing: Growing = unbounded
+    ) -> None:
         self._target = repository.packs
+        self._growing = growing
         self._indexes = indexes
         self._tmp = tmp_dir
         self._abandoned = False
@@ -85,10 +91,9 @@ class PackWriter:
         """
         self._settle()
         with self._giving_up():
-            self._last_stream = oid, pack = write_stream(fd, size, self._tmp)
+            self._last_stream = oid, _ = write_stream(fd, size, self._tmp, self._growing)
             if oid in self._written or oid in self._indexes:
-                pack.remove()
-                self._last_stream = None
+                self._drop_stream()
         self._number(oid)
         return len(self._oids) - 1
 
@@ -97,11 +102,17 @@ class PackWriter:
         assert self._last is not None, "something else was asked of the writer since the last add"
         self._oids.pop()
         if self._last_stream is not None:
-            self._last_stream[1].remove()
-            self._last_stream = None
+            self._drop_stream()
         elif self._waiting and self._waiting[-1][0] == self._last:
             self._waiting_bytes -= len(self._waiting.pop()[1])
         self._last = None
+
+    def _drop_stream(self) -> None:
+        assert self._last_stream is not None
+        pack = self._last_stream[1]
+        pack.remove()
+        self._last_stream = None
+        self._growing(-pack.size)
 
     def oids(self) -> list[bytes]:
         """The ids of everything added so far, in the order of the running numbers. Waits for the threads."""
@@ -223,7 +234,10 @@ class PackWriter:
 
     def _keep(self, oid: bytes, packed: bytes, crc: int) -> None:
         self._written.add(oid)
+        before = self._pack.disk_size
         self._pack.add(oid, packed, crc)
+        if (more := self._pack.disk_size - before) > 0:
+            self._growing(more)
         if self._pack.size > _PACK_BYTES:
             self._finish()
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from hermes_checkpoints.contract import StoreError
-from hermes_checkpoints.kit.publish import sync_path
+from hermes_checkpoints.kit.store.publish import sync_path
+
+REFS = "refs/hermes-checkpoints"
+"""Where the snapshots' refs are, a directory for each workspace."""
 
 # No commit is ever put there: our snapshots have refs of their own.
 _HEAD = b"ref: refs/heads/unborn\n"
@@ -42,6 +45,7 @@ _FSCK_IGNORED = (
 )
 
 # pack.window and pack.depth: deltas would make one turn's content depend on another's, and cost the time we save.
+# packSizeLimit: a repack by hand must not make packs that cannot be rewritten without much room.
 # protectNTFS: a file may be called `git~1` here, and git would refuse to check it out.
 _CONFIG = """\
 # Written by hermes-checkpoints, and written again at every opening: changes made here are lost.
@@ -69,6 +73,7 @@ _CONFIG = """\
 [pack]
 	window = 0
 	depth = 0
+	packSizeLimit = 32m
 [repack]
 	writeBitmaps = false
 [transfer]

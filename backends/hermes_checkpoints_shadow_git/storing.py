@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from hermes_checkpoints.contract import CheckpointError, Entry, Kind, StoreDamaged, StoreError
+from hermes_checkpoints.contract import CheckpointError, Entry, Growing, Kind, StoreDamaged, StoreError
 from hermes_checkpoints.kit import Batch, encode_node, private_directory, publish, sync_path
-from hermes_checkpoints.kit.names import created_name
-from hermes_checkpoints.kit.reading import Changed
-from hermes_checkpoints.kit.scratch import clean_scratch, empty_scratch
+from hermes_checkpoints.kit.store.names import created_name
+from hermes_checkpoints.kit.store.scratch import clean_scratch, empty_scratch
+from hermes_checkpoints.kit.walk.reading import Changed
 from hermes_checkpoints_shadow_git.objects import (
     DIRECTORY,
     EXECUTABLE,
@@ -20,6 +20,7 @@ from hermes_checkpoints_shadow_git.objects import (
     encode_tree,
     object_id,
 )
+from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packs import Moved, PackWriter
 
 # Larger files go through memory in blocks, into a pack of their own.
@@ -44,7 +45,7 @@ class Node:
 class Pack(Batch):
     """One snapshot's objects."""
 
-    def __init__(self, start: Callable[[], PackWriter], refs: Path, scratch: Path) -> None:
+    def __init__(self, start: Callable[[Growing], PackWriter], refs: Path, scratch: Path) -> None:
         self._start = start
         self._started: PackWriter | None = None
         self._refs = refs
@@ -58,7 +59,7 @@ class Pack(Batch):
                 clean_scratch(self._scratch)
             except OSError as error:
                 raise StoreError(f"cannot write {self._scratch}: {error.strerror}. No snapshot was taken.") from error
-            self._started = self._start()
+            self._started = self._start(self.growing)
         return self._started
 
     def add(self, fd: int, size: int, before: Entry | None) -> None:
@@ -110,6 +111,7 @@ class Pack(Batch):
         if snapshot[:10].isdigit():
             return None
         add(b"commit", commit)
+        self.growing(BLOCK)
         self._writer.publish()
         try:
             self._make_refs()
@@ -129,6 +131,19 @@ class Pack(Batch):
             with suppress(CheckpointError):
                 self._started.abandon()
             empty_scratch(self._scratch)
+
+
+def header_of(commit: bytes) -> bytes:
+    """The header in a snapshot's commit."""
+    return commit.rstrip(b"\n").rpartition(b"\n")[2]
+
+
+def tree_of(commit: bytes) -> bytes:
+    """The id of a commit's tree. Raises ``StoreDamaged``."""
+    try:
+        return bytes.fromhex(commit.removeprefix(b"tree ")[: 2 * _ID].decode())
+    except ValueError as error:
+        raise StoreDamaged("a stored snapshot names no tree. Nothing was changed.") from error
 
 
 def _message(header: bytes) -> bytes:

@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hermes_checkpoints import across
 from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, WorkspaceError, split_path, within
-from hermes_checkpoints.kit.descent import Descent
-from hermes_checkpoints.kit.reading import Changed, open_regular
+from hermes_checkpoints.kit.walk.descent import Descent
+from hermes_checkpoints.kit.walk.reading import Changed, open_regular
 from hermes_checkpoints.results import FileDiff
 from hermes_checkpoints.textdiff import Side, unified
 
@@ -25,7 +26,7 @@ def file_diffs(
     except OSError as error:
         raise WorkspaceError(f"cannot read {workspace}: {error.strerror}. Nothing was changed.") from error
     with descent:
-        for change in backend.changes(snapshot, scope=scope):
+        for change in across.changes(across.Held(backend, snapshot), None, scope):
             if within(change.path, paths) and (_shows(change.before) or _shows(change.after)):
                 yield _diff(backend, descent, change)
 

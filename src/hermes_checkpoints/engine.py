@@ -25,8 +25,10 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from hermes_checkpoints import results
+from hermes_checkpoints.across import Held
 from hermes_checkpoints.contract import (
     Backend,
+    Growing,
     Kind,
     LeftOut,
     Note,
@@ -35,6 +37,7 @@ from hermes_checkpoints.contract import (
     Progress,
     RestoreRefused,
     Restoring,
+    Saved,
     Scope,
     Snapshot,
     SnapshotNotFound,
@@ -42,17 +45,19 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.differences import file_diffs
 from hermes_checkpoints.export import lay_out
-from hermes_checkpoints.kit.locks import DEFAULT_WAIT, locked
+from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import redoable, undoable
 from hermes_checkpoints.policy.plan import Plan
 from hermes_checkpoints.policy.references import resolve
+from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.records import records, touch_record
 from hermes_checkpoints.restore import Options
-from hermes_checkpoints.rollback import preview, roll_back
+from hermes_checkpoints.rollback import held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
-from hermes_checkpoints.survey import enclosing, survey
+from hermes_checkpoints.survey import enclosing
+from hermes_checkpoints.upkeep.upkeep import Upkeep
 
 PathLike = str | os.PathLike[str]
 
@@ -66,6 +71,7 @@ class Engine:
         store: PathLike | None = None,
         backend: str | type[Backend] | None = None,
         scope: Scope | None = None,
+        limits: Limits | None = None,
         progress: Progress = silent,
         wait: float = DEFAULT_WAIT,
     ) -> None:
@@ -74,15 +80,18 @@ class Engine:
         ``store``: the directory to keep snapshots in, default
         ``$HERMES_HOME/checkpoints``. ``backend``: a name, a backend class, or
         ``None`` for ``HERMES_CHECKPOINT_BACKEND``, the configuration, what the
-        workspace already uses, or what its filesystem deserves. ``wait``:
+        workspace already uses, or what its filesystem deserves. ``limits``:
+        what is kept, default as the store's configuration says. ``wait``:
         seconds to wait for another process before ``StoreBusy``.
         """
         name, given = (backend, None) if backend is None or isinstance(backend, str) else (None, backend)
-        self.settings = read_settings(store, name, scope)
+        self.settings = read_settings(store, name, scope, limits)
         self._opener = Opener(self.settings, given)
         self._progress = progress
         self._wait = wait
         self._turns: dict[Path, Hashable] = {}
+        self.upkeep = Upkeep(self._opener, wait, progress)
+        """Keeping the store small: what it takes, what is forgotten, pins."""
 
     def snapshot(
         self, workspace: PathLike, reason: str = "", *, request: str | None = None, turn: Hashable = None
@@ -101,18 +110,29 @@ class Engine:
             return results.AlreadyThisTurn(place.workspace)
         choice = self._opener.choose(place)
         backend = self._opener.open(choice.name, place)
-        with self._alone(place):
-            held = self._opener.holding(place)
-            if choice.name not in held:  # noted first: a snapshot that no record leads to would not be listed
-                touch_record(place, choice.name, held, taken=True)
-            saved = backend.save(self.settings.scope, Note(reason, request), self._progress)
-            touch_record(place, choice.name, held, taken=saved.snapshot is not None)
+        new = choice.name not in self._opener.holding(place)
+        saved = self.upkeep.budget.within(
+            backend, lambda meter: self._save(place, backend, Note(reason, request), meter)
+        )
         if turn is not None:
             self._turns[place.workspace] = turn
         if saved.snapshot is None:
             return results.Unchanged(saved.latest, saved.left_out, saved.stats)
-        notice = choice.notice if choice.name not in held else ""
-        return results.Taken(saved.snapshot, saved.left_out, saved.stats, notice)
+        said = [choice.notice] if new and choice.notice else []
+        said += self.upkeep.budget.said
+        self.upkeep.budget.said.clear()
+        return results.Taken(saved.snapshot, saved.left_out, saved.stats, "\n".join(said))
+
+    def _save(self, place: Place, backend: Backend, note: Note, growing: Growing) -> Saved:
+        with self._alone(place):
+            held = self._opener.holding(place)
+            if backend.name not in held:  # noted first: a snapshot that no record leads to would not be listed
+                touch_record(place, backend.name, held, taken=True)
+            saved = backend.save(self.settings.scope, note, self._progress, growing)
+            touch_record(place, backend.name, held, taken=saved.snapshot is not None)
+            if saved.snapshot is not None:
+                self.upkeep.budget.after_take(place)
+        return saved
 
     def list(self, workspace: PathLike) -> list[Snapshot]:
         """The snapshots of a directory, newest first, whichever backends hold them."""
@@ -169,8 +189,8 @@ class Engine:
 
     def plan(self, workspace: PathLike, ref: str, paths: Sequence[str] = ()) -> Plan:
         """What ``restore`` would do now. Nothing is stored or changed."""
-        _, snapshot, backend = self._found(workspace, ref)
-        return preview(backend, self.settings.scope, snapshot, tuple(paths))
+        place, snapshot, backend = self._found(workspace, ref)
+        return preview(backend, self._opener.saves(place, backend), self.settings.scope, snapshot, tuple(paths))
 
     def restore(
         self, workspace: PathLike, ref: str, paths: Sequence[str] = (), *, times: bool = False, setuid: bool = False
@@ -209,45 +229,34 @@ class Engine:
         target: Snapshot,
         restoring: Restoring,
         options: Options,
-        reference: str | None = None,
+        reference: Held | None = None,
     ) -> results.Restored:
         declined = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         with self._alone(place):
-            done = roll_back(backend, place, self.settings.scope, target, restoring, options, self._progress, reference)
-            held = self._opener.holding(place) or (backend.name,)
+            saving = self._opener.saving(place, backend)
+            scope, progress = self.settings.scope, self._progress
+            done = roll_back(backend, saving, place, scope, target, restoring, options, progress, reference)
+            held = self._opener.holding(place) or (saving.name,)
             touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
         return done
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:
-        place, safety, backend = self._last(workspace, action)
-        last = safety.note.restoring
-        assert last is not None
-        restoring = Restoring(safety.id, last.paths, action)
-        return self._roll_back(place, backend, safety, restoring, options, self._known(backend, last.target))
+        place, backend, safety, last, reference = self._last(workspace, action)
+        return self._roll_back(place, backend, safety, Restoring(safety.id, last.paths, action), options, reference)
 
     def _plan_back(self, workspace: PathLike, action: str) -> Plan:
-        _, safety, backend = self._last(workspace, action)
-        last = safety.note.restoring
-        assert last is not None
-        return preview(backend, self.settings.scope, safety, last.paths, self._known(backend, last.target))
+        _, backend, safety, last, reference = self._last(workspace, action)
+        return preview(backend, type(backend), self.settings.scope, safety, last.paths, reference)
 
-    def _last(self, workspace: PathLike, action: str) -> tuple[Place, Snapshot, Backend]:
+    def _last(self, workspace: PathLike, action: str) -> tuple[Place, Backend, Snapshot, Restoring, Held]:
         place = self._opener.place(workspace)
         safety = (undoable if action == "undo" else redoable)(self.list(place.workspace))
-        if safety is None:
+        if safety is None or (last := safety.note.restoring) is None:
             raise RestoreRefused(f"{place.workspace} has nothing to {action}. Nothing was changed.")
-        return place, safety, self._opener.open(safety.backend, place)
-
-    @staticmethod
-    def _known(backend: Backend, snapshot: str) -> str:
-        if all(held.id != snapshot for held in backend.snapshots()):
-            raise RestoreRefused(
-                f"snapshot {snapshot[:10]}, which was restored then, is gone, so later edits could not be told apart. "
-                "Nothing was changed; restore the safety snapshot by its id instead."
-            )
-        return snapshot
+        backend = self._opener.open(safety.backend, place)
+        return place, backend, safety, last, held_in(self._opener.holders(place), last.target)
 
     def choose(self, workspace: PathLike) -> results.Choice:
         """Which backend new snapshots of a directory go to, and why. Writes nothing."""
@@ -264,10 +273,6 @@ class Engine:
     def workspaces(self) -> Sequence[Path]:
         """Every workspace that has snapshots in the store."""
         return [record.workspace for record in records(self.settings.store)]
-
-    def status(self) -> results.Status:
-        """The store as a whole: what it takes on disk, and the workspaces it knows."""
-        return survey(self._opener)
 
     def close(self) -> None:
         """Let go of files and processes; the engine may be used again."""

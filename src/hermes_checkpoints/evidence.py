@@ -1,8 +1,23 @@
-"""What a snapshot would not have held, whatever was there: its own ignore rules."""
+"""What a snapshot would not have held, whatever was there: by its own ignore rules, or by another program's limits."""
 
-from hermes_checkpoints.contract import Backend, Entry, Kind, PathNotFound, split_path
-from hermes_checkpoints.kit.ignore import RULE_FILES, Rules
-from hermes_checkpoints.kit.reading import MAX_RULE_FILE
+import os
+import stat
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from hermes_checkpoints.contract import (
+    DEFAULT_EXCLUDES,
+    DEFAULT_MAX_FILE_SIZE,
+    Backend,
+    Change,
+    Entry,
+    Kind,
+    PathNotFound,
+    ancestors,
+    split_path,
+)
+from hermes_checkpoints.kit.rules.ignore import RULE_FILES, Rules
+from hermes_checkpoints.kit.walk.reading import MAX_RULE_FILE
 
 
 class RulesOfThen:
@@ -13,7 +28,10 @@ class RulesOfThen:
     not have held it either.
     """
 
-    def __init__(self, backend: Backend, snapshot: str, excludes: tuple[str, ...]) -> None:
+    def __init__(
+        self, backend: Backend, snapshot: str, excludes: Sequence[str], files: Collection[str] = RULE_FILES
+    ) -> None:
+        self._files = files
         self._backend = backend
         self._snapshot = snapshot
         top = Rules.root(excludes)
@@ -34,7 +52,7 @@ class RulesOfThen:
         return self._inside[parts]
 
     def _texts(self, parts: tuple[str, ...]) -> tuple[bytes | None, bytes | None]:
-        first, second = (self._text("/".join((*parts, name))) for name in RULE_FILES)
+        first, second = (self._text("/".join((*parts, name))) if name in self._files else None for name in RULE_FILES)
         return first, second
 
     def _text(self, path: str) -> bytes | None:
@@ -46,3 +64,46 @@ class RulesOfThen:
             return None
         with self._backend.read(entry) as content:
             return content.read()
+
+
+class HermesThen:
+    """What Hermes, which took a snapshot itself, would have left out of it without a word.
+
+    Its excludes, the workspace's ``.gitignore`` files and the user's own one;
+    files (and links to files) beyond its limit; and repositories inside the workspace.
+    """
+
+    def __init__(self, backend: Backend, snapshot: str, max_file_size: int, changes: Collection[Change]) -> None:
+        excludes = (*_users_excludes(), *DEFAULT_EXCLUDES)
+        self._workspace = backend.place.workspace
+        self._rules = RulesOfThen(backend, snapshot, excludes, (".gitignore",))
+        self._limit = min(max_file_size or DEFAULT_MAX_FILE_SIZE, DEFAULT_MAX_FILE_SIZE)
+        repositories = (change.path.rpartition("/") for change in changes if change.before is not None)
+        self._repositories = {above for above, _, name in repositories if above and name == ".git"}
+
+    def why(self, path: str, entry: Entry) -> str | None:
+        """Why a path could have been there without being in the snapshot; ``None`` when it came later."""
+        if self._repositories.intersection((path, *ancestors(path))):
+            return "it is in a repository of its own, and Hermes's own snapshots hold none"
+        if self._size(path, entry) > self._limit:
+            return f"Hermes's own snapshots hold nothing larger than {self._limit} bytes"
+        if self._rules.ignore(path, entry):
+            return "Hermes's own rules would have left it out"
+        return None
+
+    def _size(self, path: str, entry: Entry) -> int:
+        if entry.kind is Kind.LINK:  # Hermes took it for the file that it leads to
+            with suppress(OSError, ValueError):
+                target = (self._workspace / path).stat()
+                return target.st_size if stat.S_ISREG(target.st_mode) else 0
+        return entry.size
+
+
+def _users_excludes() -> list[str]:
+    """The ignore file that git reads for a user without being told to, as it did for Hermes."""
+    above = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    try:
+        with open(os.path.join(above, "git", "ignore"), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(MAX_RULE_FILE).splitlines()
+    except OSError:
+        return []

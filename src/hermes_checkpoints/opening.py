@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hermes_checkpoints import plugins
+from hermes_checkpoints.across import is_foreign
 from hermes_checkpoints.contract import (
     Backend,
     BackendError,
@@ -18,8 +19,9 @@ from hermes_checkpoints.contract import (
     StoreRefused,
     Suitability,
 )
-from hermes_checkpoints.kit.publish import private_directory
-from hermes_checkpoints.records import read_record
+from hermes_checkpoints.kit.store.publish import private_directory
+from hermes_checkpoints.legacy import move_pre_v2
+from hermes_checkpoints.records import read_record, touch_record
 from hermes_checkpoints.results import BackendReport, Choice
 from hermes_checkpoints.settings import AUTO, Settings
 
@@ -39,6 +41,7 @@ class Opener:
         self._classes: dict[str, type[Backend]] = {given.name: given} if given is not None else {}
         self._open: dict[tuple[str, Path], Backend] = {}
         self._choices: dict[Path, Choice] = {}
+        self._foreigners: list[str] | None = None
 
     def place(self, workspace: str | os.PathLike[str]) -> Place:
         try:
@@ -64,11 +67,15 @@ class Opener:
         return self._choices[place.workspace]
 
     def _choose(self, place: Place) -> Choice:
+        asked = self._given.name if self._given is not None else self.settings.backend
+        if asked != AUTO and is_foreign(self.backend_class(asked)):
+            why = self.backend_class(asked).probe(place).why
+            raise BackendUnusable(f"{asked} cannot protect {place.workspace}: {why}. Nothing was stored.")
         if self._given is not None:
             return Choice(self._given.name, "given by the caller")
         if self.settings.backend != AUTO:
             return self._asked(place)
-        held = self.holding(place)
+        held = [name for name in self.holding(place) if not self._foreign(name)]
         if held:
             return Choice(held[-1], "the workspace's snapshots are in it")
         fitting = [
@@ -96,7 +103,9 @@ class Opener:
         """The backends that hold snapshots of a workspace, the one used last at the end."""
         record = read_record(place.store, place.workspace_id)
         if record is not None and record.backends:  # Hermes itself writes records without ours in them
-            return record.backends
+            if not (place.store / "HEAD").is_file():  # Hermes's mark in a store; without it nothing need be loaded
+                return record.backends
+            return (*self._foreign_holders(place), *(name for name in record.backends if not self._foreign(name)))
         if not place.store.is_dir():
             return ()
         newest: dict[str, int] = {}
@@ -107,7 +116,38 @@ class Opener:
                 continue  # a backend that cannot be used here holds nothing that could be listed
             if created is not None:
                 newest[name] = created
-        return tuple(sorted(newest, key=lambda name: newest[name]))
+        return tuple(sorted(newest, key=lambda name: (not self._foreign(name), newest[name])))
+
+    def _foreign(self, name: str) -> bool:
+        try:
+            return is_foreign(self.backend_class(name))
+        except BackendError:
+            return False  # opening it will say what is the matter
+
+    def _foreign_holders(self, place: Place) -> Iterator[str]:
+        """Another program may have taken snapshots since the record was written, and did not say so in it."""
+        if self._foreigners is None:
+            self._foreigners = [name for name in self.names() if self._foreign(name)]
+        for name in self._foreigners:
+            try:
+                holds = place.workspace in self.open(name, place).workspaces()
+            except BackendError:
+                holds = True  # it cannot be opened: whoever wants what it holds hears why
+            except CheckpointError:
+                holds = False
+            if holds:
+                yield name
+
+    def saving(self, place: Place, backend: Backend) -> Backend:
+        """Where the safety snapshot goes before one of ``backend``'s is restored; put on record, or it is not found."""
+        saving = self.open(self.choose(place).name, place) if is_foreign(backend) else backend
+        if saving.name not in (held := self.holding(place)):
+            touch_record(place, saving.name, held, taken=True)
+        return saving
+
+    def saves(self, place: Place, backend: Backend) -> type[Backend]:
+        """The class of ``saving``; nothing is opened."""
+        return self.backend_class(self.choose(place).name) if is_foreign(backend) else type(backend)
 
     def names(self) -> list[str]:
         """Every backend that is installed or was given."""
@@ -117,7 +157,7 @@ class Opener:
         """The backend of that name at the place; the same one every time. Its part of the store is made if absent."""
         key = (name, place.workspace)
         backend = self._open.pop(key, None)
-        if backend is not None and not (self.settings.store / name).is_dir():
+        if backend is not None and not is_foreign(backend) and not (self.settings.store / name).is_dir():
             backend.close()  # the store was removed under us: it is made anew
             backend = None
         if backend is None:
@@ -136,6 +176,8 @@ class Opener:
             raise StoreRefused(
                 f"{store} exists and is not a snapshot store. Nothing was touched; name another directory (--store)."
             )
+        if not store.is_dir():
+            move_pre_v2(self.settings.base)
         private_directory(store)
         private_directory(store / "locks")
 

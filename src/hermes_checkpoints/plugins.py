@@ -20,7 +20,8 @@ from hermes_checkpoints.contract import Backend, BrokenBackend, UnknownBackend, 
 
 # A name is typed by people and is a directory in the store, which may lie on a filesystem that ignores case.
 _NAME = re.compile("[a-z0-9]+([-_.][a-z0-9]+)*")
-_RESERVED = frozenset({"auto", "projects"})  # the choice by probing; the store's records of workspaces
+# The choice by probing, and what else lies in a store.
+_RESERVED = frozenset({"auto", "locks", "objects", "pins", "projects", "refs", "used"})
 
 
 @dataclass(frozen=True, slots=True)

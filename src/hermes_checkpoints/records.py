@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_checkpoints.contract import Place, StoreError
-from hermes_checkpoints.kit.publish import private_directory, publish
+from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 # A turn in which nothing changed renews the date only this often (seconds).
 _RENEW_AFTER = 3600.0
@@ -27,6 +27,8 @@ class Record:
     """Seconds since the epoch."""
     backends: tuple[str, ...]
     """Every backend that snapshots were taken with, the one used last at the end."""
+    parent: tuple[int, int, int] | None = None
+    """Device, inode and filesystem id of the directory that the workspace was in when it was last touched."""
 
 
 def read_record(store: Path, workspace_id: str) -> Record | None:
@@ -39,7 +41,10 @@ def _read(path: Path) -> Record | None:
         raw = json.loads(path.read_bytes())
         workspace = Path(os.fsdecode(raw["workdir"].encode("utf-8", "surrogateescape")))
         backends = tuple(str(name) for name in raw.get("backends", ()))
-        return Record(workspace, float(raw["created_at"]), float(raw["last_touch"]), backends)
+        parent = tuple(map(int, raw["parent"])) if "parent" in raw else None
+        if parent is not None and len(parent) != 3:
+            return None
+        return Record(workspace, float(raw["created_at"]), float(raw["last_touch"]), backends, parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -54,6 +59,21 @@ def records(store: Path) -> Iterator[Record]:
         record = _read(store / "projects" / name)
         if record is not None:
             yield record
+
+
+def parent_of(workspace: Path) -> tuple[int, int, int] | None:
+    """Device, inode and filesystem id of the directory that a workspace is in; ``None`` when it cannot be seen."""
+    try:
+        status, filesystem = workspace.parent.stat(), os.statvfs(workspace.parent)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, filesystem.f_fsid
+
+
+def forget_record(store: Path, workspace_id: str) -> None:
+    """Remove the record of a workspace that has no snapshots any more."""
+    with suppress(OSError):
+        (store / "projects" / f"{workspace_id}.json").unlink(missing_ok=True)
 
 
 def touch_record(place: Place, backend: str, holding: Sequence[str], *, taken: bool) -> None:
@@ -72,6 +92,9 @@ def touch_record(place: Place, backend: str, holding: Sequence[str], *, taken: b
         "last_touch": now,
         "backends": [*others, backend],
     }
+    parent = parent_of(place.workspace)
+    if parent is not None:
+        row["parent"] = parent
     with suppress(StoreError):
         directory = private_directory(place.store / "projects")
         # Not synced: a record lost in a power cut is made anew.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Entry, Kind, Stamp
-from hermes_checkpoints.kit.publish import FEW, sync_filesystem
+from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
 from hermes_checkpoints.kit.writing import Moved, TreeWriter, scratch_name
 from hermes_checkpoints.policy.plan import Action, Plan, Step
 from hermes_checkpoints.results import Failure

@@ -1,10 +1,12 @@
 """What the engine answers. Answers are values; only failures are exceptions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints.contract import Fitness, LeftOut, Snapshot, Stats, Usage
+from hermes_checkpoints.policy.budget import Archive, Removal, Standing
+from hermes_checkpoints.policy.retention import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Taken:
     left_out: Sequence[LeftOut] = ()
     stats: Stats = field(default=Stats())
     notice: str = ""
-    """Said once a workspace: the backend that was asked for falls short here."""
+    """For people to read: the backend that was asked for falls short here (said once a workspace), or
+    something went for room that nobody would expect to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +122,107 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """What one snapshot takes."""
+
+    snapshot: Snapshot
+    gives_back: int
+    """Bytes that forgetting it alone gives back."""
+    label: str | None = None
+    """Of the pin that keeps it; ``None`` when it is not pinned."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
     """A workspace that the store knows."""
 
     workspace: Path
-    exists: bool
+    standing: Standing
     backends: Sequence[str]
-    snapshots: int
-    last_touch: float | None
+    snapshots: Sequence[SnapshotStatus]
+    """Newest first."""
+    last_touch: float
     """Seconds since the epoch."""
+    gives_back: int
+    """Bytes that forgetting all of its snapshots gives back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Snapshots of one workspace that were forgotten for one reason."""
+
+    when: float
+    """Seconds since the epoch."""
+    subject: str
+    """The workspace, or the archive."""
+    snapshots: tuple[str, ...]
+    reason: str
+    loud: bool = False
+    """Nobody would expect it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The store as a whole."""
+    """The store as a whole, measured."""
 
     store: Path
+    limits: Limits
     usage: dict[str, Usage]
     """By backend."""
     workspaces: Sequence[WorkspaceStatus] = ()
+    """The one that holds the most first."""
+    archives: Sequence[Archive] = ()
+    """Old checkpoints of Hermes that were moved aside."""
+    forgotten: Sequence[Forgotten] = ()
+    """What was forgotten for room lately, oldest first."""
+
+    @property
+    def real(self) -> int:
+        """Bytes that would come back if all of it were removed: what the budget is about."""
+        return sum(used.real for used in self.usage.values()) + sum(archive.size for archive in self.archives)
+
+    @property
+    def apparent(self) -> int:
+        """Bytes of everything that is stored, whoever shares their blocks."""
+        return sum(used.apparent for used in self.usage.values()) + sum(archive.size for archive in self.archives)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What came of a plan to prune."""
+
+    done: Sequence[Removal]
+    failed: Sequence[Failure] = ()
+    """What stayed, and why: somebody is at work in the workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What getting space back came to."""
+
+    before: int
+    """Bytes on disk, counted or measured before."""
+    after: int
+    """Bytes on disk, measured."""
+    complete: bool
+    """Whether all garbage that is worth it is gone; else the next one goes on."""
+    troubles: Sequence[str] = ()
+    """Parts of the store that could not be reclaimed, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What taking a path out of every snapshot came to."""
+
+    path: str
+    replaced: Mapping[str, str]
+    """New ids by old ones."""
+    still_in: Sequence[Failure] = ()
+    """Snapshots that still hold it, and why."""
+    also_at: Sequence[str] = ()
+    """Other paths at which snapshots hold the same content."""
+    in_workspace: bool = False
+    """Whether it is in the workspace: then the next snapshot will hold it again, unless a rule leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)

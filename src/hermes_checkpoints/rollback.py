@@ -1,10 +1,14 @@
 """A restore from end to end: safety snapshot, plan, and carrying it out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from hermes_checkpoints import across
+from hermes_checkpoints.across import Held, is_foreign, without_empty_directories
 from hermes_checkpoints.contract import (
     Backend,
+    Capability,
     Change,
     CheckpointError,
     Kind,
@@ -21,7 +25,7 @@ from hermes_checkpoints.contract import (
     same,
     split_path,
 )
-from hermes_checkpoints.evidence import RulesOfThen
+from hermes_checkpoints.evidence import HermesThen, RulesOfThen
 from hermes_checkpoints.policy.plan import Plan, make_plan
 from hermes_checkpoints.restore import SET_ID, Options, apply
 from hermes_checkpoints.results import Restored
@@ -30,31 +34,43 @@ Keep = Callable[[Change], str | None]
 
 
 def preview(
-    backend: Backend, scope: Scope, target: Snapshot, paths: tuple[str, ...] = (), reference: str | None = None
+    backend: Backend,
+    saving: type[Backend],
+    scope: Scope,
+    target: Snapshot,
+    paths: tuple[str, ...] = (),
+    reference: Held | None = None,
 ) -> Plan:
-    """What a restore would do now; nothing is stored or changed."""
+    """What a restore would do now; nothing is stored or changed.
+
+    ``backend`` holds the target, and ``saving`` takes the safety snapshot.
+    """
+    if is_foreign(backend) and Capability.STORES_LARGE_FILES_FREELY in saving.capabilities:
+        scope = replace(scope, max_file_size=0)  # as the safety snapshot will see the workspace
     live = _live_changes(backend, scope, target)
     if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
     if reference is None:
-        keep = _keep_unknown(backend, target, scope)
+        keep = _keep_unknown(backend, target, scope, live)
     else:
-        keep = _keep_edits(backend.changes(reference, scope=scope))
+        keep = _keep_edits(across.changes(reference, None, scope))
     return make_plan(target, live, paths, keep, take_back=reference is not None)
 
 
 def roll_back(
     backend: Backend,
+    saving: Backend,
     place: Place,
     scope: Scope,
     target: Snapshot,
     restoring: Restoring,
     options: Options,
     progress: Progress,
-    reference: str | None = None,
+    reference: Held | None = None,
 ) -> Restored:
     """Save the present state, then make it the target's, within the selection.
 
+    ``backend`` holds the target, and ``saving`` takes the safety snapshot.
     ``reference`` is given to ``undo``: what differs from that snapshot was
     edited since, and is kept. The workspace's lock is held by the caller.
     Raises ``RestoreRefused`` when the present state cannot be saved first.
@@ -62,13 +78,14 @@ def roll_back(
     made = _make_root(place.workspace)
     try:
         if restoring.paths:  # a path that nobody knows shall not cost a safety snapshot, which undo would go by
-            preview(backend, scope, target, restoring.paths, reference)
-        safety = _save_first(backend, scope, restoring, progress)
-        changes = list(backend.changes(safety.latest.id, target.id))
+            preview(backend, type(saving), scope, target, restoring.paths, reference)
+        safety = _save_first(saving, scope, restoring, progress)
+        present = Held(saving, safety.latest.id)
+        changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         if reference is None:
-            keep = _keep_unknown(backend, target, scope)
+            keep = _keep_unknown(backend, target, scope, changes)
         else:
-            keep = _keep_edits(backend.changes(reference, safety.latest.id))
+            keep = _keep_edits(across.changes(reference, present))
         plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
     except BaseException:
         if made:
@@ -77,6 +94,17 @@ def roll_back(
     done = apply(plan, place.workspace, backend, safety.stamp, options)
     backend.restored(target.id, done.stamps)
     return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed)
+
+
+def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
+    """The snapshot that a restore being taken back went to. Raises ``RestoreRefused`` when it is gone."""
+    for backend in backends:
+        if any(held.id == snapshot for held in backend.snapshots()):
+            return Held(backend, snapshot)
+    raise RestoreRefused(
+        f"snapshot {snapshot[:10]}, which was restored then, is gone, so later edits could not be told apart. "
+        "Nothing was changed; restore the safety snapshot by its id instead."
+    )
 
 
 def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: Progress) -> Saved:
@@ -124,15 +152,23 @@ def _live_changes(backend: Backend, scope: Scope, target: Snapshot) -> list[Chan
     """From what is there to the target; of a workspace that was removed, nothing is there."""
     if not backend.place.workspace.exists():
         return [Change(path, None, entry) for path, entry in backend.entries(target.id) if path and entry.held]
-    return list(_reversed(backend.changes(target.id, scope=scope)))
+    return _towards(backend, _reversed(across.changes(Held(backend, target.id), None, scope)))
+
+
+def _towards(backend: Backend, changes: Iterator[Change]) -> list[Change]:
+    found = list(changes)
+    return without_empty_directories(found) if is_foreign(backend) else found
 
 
 def _reversed(changes: Iterator[Change]) -> Iterator[Change]:
     return (Change(change.path, change.after, change.before) for change in changes)
 
 
-def _keep_unknown(backend: Backend, target: Snapshot, scope: Scope) -> Keep:
+def _keep_unknown(backend: Backend, target: Snapshot, scope: Scope, changes: list[Change]) -> Keep:
     """Keeps what came later and what the target's own rules would have left out: its absence is no evidence."""
+    if is_foreign(backend):
+        then = HermesThen(backend, target.id, scope.max_file_size, changes)
+        return lambda change: then.why(change.path, change.before) if change.before and change.after is None else None
     rules = RulesOfThen(backend, target.id, scope.excludes)
 
     def keep(change: Change) -> str | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, Scope
+from hermes_checkpoints.policy.retention import Limits
 
 AUTO = "auto"
+_MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Settings:
     asked_by: str = ""
     """Who asked for it, for people to read."""
     scope: Scope = field(default=Scope())
+    limits: Limits = field(default=Limits())
 
     @property
     def store(self) -> Path:
@@ -36,6 +39,7 @@ def read_settings(
     store: str | os.PathLike[str] | None = None,
     backend: str | None = None,
     scope: Scope | None = None,
+    limits: Limits | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """The settings that hold. Raises ``CheckpointError`` for a configuration file that cannot be understood."""
@@ -57,7 +61,7 @@ def read_settings(
     name, by = next(((str(name), by) for name, by in asked if name), (AUTO, ""))
     if scope is None:
         scope = _scope(config)
-    return Settings(base, name, by, scope)
+    return Settings(base, name, by, scope, limits or _limits(config))
 
 
 def _read_config(path: Path) -> Mapping[str, object]:
@@ -75,14 +79,31 @@ def _read_config(path: Path) -> Mapping[str, object]:
         raise CheckpointError(f"{path} is not TOML: {error}. Nothing was changed; mend or remove it.") from error
 
 
+def _number(config: Mapping[str, object], key: str, usual: float, least: float = 0, most: float = 1 << 40) -> float:
+    value = config.get(key, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise CheckpointError(
+            f"{key} in config.toml must be a number from {least:g} to {most:g}, and not {value!r}. Nothing was changed."
+        )
+    return value
+
+
+def _limits(config: Mapping[str, object]) -> Limits:
+    usual = Limits()
+    return Limits(
+        max_snapshots=int(_number(config, "max_snapshots", usual.max_snapshots, least=1)),
+        keep_hourly=int(_number(config, "keep_hourly", usual.keep_hourly)),
+        keep_daily=int(_number(config, "keep_daily", usual.keep_daily)),
+        max_total_size=int(_number(config, "max_total_size_mb", usual.max_total_size / _MB) * _MB),
+        min_free_disk=_number(config, "min_free_disk", usual.min_free_disk, most=1),
+        retention_days=_number(config, "retention_days", usual.retention_days),
+    )
+
+
 def _scope(config: Mapping[str, object]) -> Scope:
     usual = Scope()
-    megabytes = config.get("max_file_size_mb", usual.max_file_size / (1 << 20))
+    megabytes = _number(config, "max_file_size_mb", usual.max_file_size / _MB)
     more = config.get("exclude", [])
-    if not isinstance(megabytes, int | float) or not 0 <= megabytes < 1 << 40:
-        raise CheckpointError(
-            "max_file_size_mb in config.toml must be a number of megabytes; 0 means no limit. Nothing was changed."
-        )
     if not isinstance(more, list) or not all(isinstance(pattern, str) for pattern in more):
         raise CheckpointError("exclude in config.toml must be a list of patterns. Nothing was changed.")
-    return Scope((*usual.excludes, *more), int(megabytes * (1 << 20)))
+    return Scope((*usual.excludes, *more), int(megabytes * _MB))

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hermes_checkpoints.contract import StoreBusy
-from hermes_checkpoints.kit.locks import locked
+from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.results import Unchanged
 from hermes_checkpoints.testing.witness import picture
 from trees import BACKENDS, ground, put

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from hermes_checkpoints.contract import SnapshotNotFound
 from hermes_checkpoints.kit.compare import StoredTree
-from hermes_checkpoints.kit.nodes import decode_header
+from hermes_checkpoints.kit.store.nodes import decode_header
 from hermes_checkpoints.testing import MemoryBackend
 from hermes_checkpoints.testing.memory import MemoryBatch
 from mutants import batches, must_fail
@@ -110,7 +110,7 @@ class ForgetsWhenReclaiming(MemoryBackend):
 
 @must_fail("test_reclaiming_spares_every_listed_snapshot")
 class ReclaimsWhatOthersHold(MemoryBackend):
-    def reclaim(self):
+    def reclaim(self, *arguments, **named):
         live = self._reachable(header for _, header in self._mine().values())
         for key in self._shelf.things.keys() - live:
             del self._shelf.things[key]
@@ -118,7 +118,7 @@ class ReclaimsWhatOthersHold(MemoryBackend):
 
 @must_fail("test_reclaiming_gives_the_space_back")
 class NeverReclaims(MemoryBackend):
-    def reclaim(self):
+    def reclaim(self, *arguments, **named):
         pass
 
 

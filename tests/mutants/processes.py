@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from hermes_checkpoints.contract import StoreBusy
 from hermes_checkpoints.kit import id_of, publish
-from hermes_checkpoints.kit.names import created_name
+from hermes_checkpoints.kit.store.names import created_name
 from hermes_checkpoints_cow.backend import CopyOnWrite
 from hermes_checkpoints_cow.storing import Storing
 from mutants import must_fail
@@ -46,7 +46,7 @@ class LocksByAFileThatAKillLeavesBehind(CopyOnWrite):
 
 @must_fail("test_a_killed_reclaim_loses_nothing")
 class ReclaimsByMovingEverything(CopyOnWrite):
-    def reclaim(self):
+    def reclaim(self, *arguments, **named):
         aside = self.home / "aside"
         if aside.exists():
             shutil.rmtree(aside)

@@ -59,15 +59,15 @@ class GivesUpAtOneFile(MemoryBackend):
 
 @must_fail("test_nothing_is_written_outside_the_store")
 class WritesBesideTheWorkspace(MemoryBackend):
-    def reclaim(self):
-        super().reclaim()
+    def reclaim(self, *arguments, **named):
+        super().reclaim(*arguments, **named)
         (self.place.workspace.parent / "reclaimed.log").write_bytes(b"done")
 
 
 @must_fail("test_git_settings_of_the_caller_change_nothing_and_are_not_used")
 class ObeysGitDir(MemoryBackend):
-    def reclaim(self):
-        super().reclaim()
+    def reclaim(self, *arguments, **named):
+        super().reclaim(*arguments, **named)
         if "GIT_DIR" in os.environ:
             Path(os.environ["GIT_DIR"], "packed-refs").write_bytes(b"")
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from hermes_checkpoints_shadow_git.git import environment
 from hermes_checkpoints_shadow_git.objects import (
     encode_commit,
     encode_tree,
 )
-from hermes_checkpoints_shadow_git.packindex import PackIndexes, write_index
+from hermes_checkpoints_shadow_git.packindex import write_index
+from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packs import PackWriter
 
 REF = "refs/hermes-checkpoints/one"
@@ -39,6 +41,15 @@ def fsck(repo):
     )
     said = (found.stdout + found.stderr).splitlines()
     return found.returncode, [line for line in said if not line.startswith("notice: ")]
+
+
+def git(repo, *arguments, stdin=subprocess.DEVNULL):
+    """What git prints, in the environment in which our own reader would start it."""
+    command = ["git", *arguments]
+    done = subprocess.run(
+        command, stdin=stdin, stdout=subprocess.PIPE, env=environment(repo), cwd=repo.path, check=True
+    )
+    return done.stdout
 
 
 def plain_environment(**more):

@@ -4,9 +4,8 @@ import random
 
 import pytest
 
-from git_building import commit, fsck, writer_for
+from git_building import commit, fsck, git, writer_for
 from hermes_checkpoints.contract import StoreDamaged
-from hermes_checkpoints_shadow_git.git import run
 from hermes_checkpoints_shadow_git.objects import (
     DIRECTORY,
     FILE,
@@ -30,7 +29,7 @@ def test_trees_come_in_gits_order_with_any_byte_in_a_name(repo, reader):
     tree = bytes.fromhex(reader.read(made)[1].split()[1].decode())
     decoded = decode_tree(reader.read(tree)[1])
     assert sorted(decoded) == sorted(entry for entry in entries if entry[1] != b".")
-    listed = run(repo, "ls-tree", "-z", "--name-only", tree.hex()).split(b"\0")[:-1]
+    listed = git(repo, "ls-tree", "-z", "--name-only", tree.hex()).split(b"\0")[:-1]
     assert listed == [name for _, name, _ in decoded]
 
 
@@ -57,6 +56,6 @@ def test_commits_of_any_time_and_text_are_accepted(repo, when):
         writer.publish()
     (repo.path / "refs" / "one").write_bytes(made.hex().encode() + b"\n")
     assert fsck(repo) == (0, [])
-    assert run(repo, "show", "-s", "--format=%at %P", made.hex()).split() == [str(max(0, when // 10**9)).encode()]
+    assert git(repo, "show", "-s", "--format=%at %P", made.hex()).split() == [str(max(0, when // 10**9)).encode()]
     with pytest.raises(ValueError, match="NUL"):
         encode_commit(tree, b"cut\0short", 0)

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from git_building import only_with_proc, place_index, plain_environment, writer_for
-from hermes_checkpoints_shadow_git.git import run
-from hermes_checkpoints_shadow_git.packindex import PackIndexes, write_index
+from git_building import git, only_with_proc, place_index, plain_environment, writer_for
+from hermes_checkpoints_shadow_git.packindex import write_index
+from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 
 
 def test_an_index_with_offsets_beyond_2_gib_reads_as_git_reads_it(tmp_path):
@@ -32,7 +32,7 @@ def test_an_index_as_git_writes_it_is_ours_to_the_byte(repo):
         writer.publish()
     (ours,) = repo.packs.glob("*.idx")
     (pack,) = repo.packs.glob("*.pack")
-    run(repo, "index-pack", "-o", os.fspath(repo.tmp / "theirs.idx"), os.fspath(pack))
+    git(repo, "index-pack", "-o", os.fspath(repo.tmp / "theirs.idx"), os.fspath(pack))
     assert (repo.tmp / "theirs.idx").read_bytes() == ours.read_bytes()
 
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from git_building import children, only_with_proc, writer_for
-from hermes_checkpoints.contract import StoreDamaged, StoreError
-from hermes_checkpoints_shadow_git.git import ObjectReader, run
+from git_building import children, fsck, only_with_proc, writer_for
+from hermes_checkpoints.contract import StoreDamaged
+from hermes_checkpoints_shadow_git.git import ObjectReader
 from hermes_checkpoints_shadow_git.objects import (
     object_id,
 )
@@ -76,8 +76,7 @@ def test_rot_in_a_pack_is_damage_and_never_other_bytes(repo, reader):
     for ask in (reader.read, reader.stream):
         with pytest.raises(StoreDamaged, match=oid.hex()):
             ask(oid)
-    with pytest.raises(StoreError):
-        run(repo, "fsck", "--full")
+    assert fsck(repo)[0] != 0
 
 
 def test_an_index_that_gives_another_object_is_damage(repo, reader):

@@ -7,14 +7,13 @@ import sys
 
 import pytest
 
-from git_building import REF, commit, fsck, names_below, plain_environment, writer_for
+from git_building import REF, commit, fsck, git, names_below, plain_environment, writer_for
 from hermes_checkpoints.contract import StoreError
-from hermes_checkpoints_shadow_git.git import run
 from hermes_checkpoints_shadow_git.repository import Repository
 
 
 def test_a_new_repository_is_one_that_git_accepts_without_a_complaint(repo):
-    assert run(repo, "rev-parse", "--is-bare-repository") == b"true\n"
+    assert git(repo, "rev-parse", "--is-bare-repository") == b"true\n"
     assert fsck(repo) == (0, [])
 
 
@@ -30,7 +29,7 @@ def test_an_emptied_ref_directory_or_a_lost_file_does_not_make_the_store_not_a_g
     else:
         target.unlink()
     Repository.open(repo.path)
-    assert run(repo, "rev-parse", "--is-bare-repository") == b"true\n"
+    assert git(repo, "rev-parse", "--is-bare-repository") == b"true\n"
     assert (repo.path / "info" / "attributes").exists()
     with writer_for(repo) as writer:
         commit(repo, writer, [])
@@ -51,7 +50,7 @@ def test_opening_again_writes_nothing_and_keeps_snapshots(repo):
     before = {path: path.stat().st_mtime_ns for path in repo.path.rglob("*")}
     Repository.open(repo.path)
     assert {path: path.stat().st_mtime_ns for path in repo.path.rglob("*")} == before
-    assert run(repo, "rev-parse", REF).strip().decode() == made.hex()
+    assert git(repo, "rev-parse", REF).strip().decode() == made.hex()
 
 
 def test_processes_that_open_a_new_store_at_once_do_not_trip_over_each_other(tmp_path):
@@ -72,7 +71,7 @@ def test_processes_that_open_a_new_store_at_once_do_not_trip_over_each_other(tmp
     assert [process.communicate()[1] for process in started] == [b""] * 4
     assert [process.returncode for process in started] == [0] * 4
     assert names_below(store) == ["HEAD", "attributes", "config"]
-    assert run(Repository(store), "rev-parse", "--is-bare-repository") == b"true\n"
+    assert git(Repository(store), "rev-parse", "--is-bare-repository") == b"true\n"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])

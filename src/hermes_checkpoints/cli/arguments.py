@@ -27,8 +27,14 @@ class Command(NamedTuple):
     does: str
     """``module:function`` below ``hermes_checkpoints.cli``, imported when it is asked for."""
     required: tuple[str, ...] = ()
+    """The last one may be ``ID...``: as many as there are, at least one."""
     optional: tuple[str, ...] = ("DIR",)
     options: tuple[str, ...] = ()
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The positional arguments, in their order."""
+        return (*self.required, *self.optional)
 
     def usage(self, name: str) -> str:
         words = [*self.required, *(f"[{word}]" for word in self.optional)]
@@ -36,7 +42,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "snapshot": Command("save the state of a directory", "taking:snapshot", options=("-m",)),
+    "snapshot": Command("save the state of a directory", "taking:snapshot", options=("-m", "--label")),
     "list": Command("the snapshots, newest first, numbered from 1", "taking:list_", options=("--all",)),
     "show": Command("what a snapshot holds, and what it left out and why", "taking:show", ("ID",)),
     "diff": Command(
@@ -56,15 +62,41 @@ COMMANDS: Mapping[str, Command] = {
     "cat": Command("the content of one file of a snapshot", "comparing:cat", ("ID", "PATH")),
     "export": Command("lay a snapshot out in a new directory", "comparing:export", ("ID", "TARGET")),
     "backends": Command("every backend found, and whether it can serve the directory", "surroundings:backends"),
-    "status": Command("the store, its size, and the workspaces it knows", "surroundings:status", optional=()),
+    "status": Command("the store, its size and budget, and what holds how much of it", "status:status"),
+    "pin": Command("keep a snapshot until it is unpinned", "keeping:pin", ("ID",), options=("--label",)),
+    "unpin": Command("let a pinned snapshot go with the others", "keeping:unpin", ("ID",)),
+    "forget": Command("remove snapshots for good", "keeping:forget", ("ID...",), optional=(), options=("--dir",)),
+    "purge": Command("take a path out of every snapshot, for good", "purging:purge", ("PATH",), options=("--yes",)),
+    "prune": Command(
+        "forget what is beyond the limits, and give the space back",
+        "pruning:prune",
+        optional=(),
+        options=("--retention-days", "--max-size-mb", "--keep-orphans", "--dry-run", "--yes"),
+    ),
+    "maintain": Command(
+        "give the space of what was forgotten back", "maintaining:maintain", optional=(), options=("--background",)
+    ),
+    "clear": Command("remove every snapshot of every workspace", "clearing:clear", optional=(), options=("-f",)),
+    "clear-legacy": Command(
+        "remove the archives of Hermes's old checkpoints", "clearing:clear_legacy", optional=(), options=("-f",)
+    ),
 }
 
 WORDS: Mapping[str, str] = {
     "ID": "a number from the list, a whole id or an unambiguous beginning of one",
+    "ID...": "one or more of them, of one workspace",
     "PATH": "a path relative to the workspace, taken literally",
     "TARGET": "a directory that is empty or not there yet",
     "DIR": "the workspace; by default the known one around the current directory, else the current directory",
 }
+
+
+def _number(word: str) -> float:
+    """A size or a time; no sign, no infinity."""
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", word):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 999999999999")
+    return float(word)
+
 
 FLAG: Mapping[str, Any] = {"action": "store_true"}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -82,6 +114,21 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--yes": {**FLAG, "help": "do not ask"},
     "--times": {**FLAG, "help": "bring recorded modification times back as well"},
     "--setuid": {**FLAG, "help": "bring setuid and setgid bits back as well"},
+    "--label": {"metavar": "TEXT", "help": "pin the snapshot under this name"},
+    "--dir": {"metavar": "DIR", "help": WORDS["DIR"]},
+    "--retention-days": {
+        "metavar": "N",
+        "type": _number,
+        "help": "workspaces not used for so many days are stale (0: never); instead of what config.toml says",
+    },
+    "--max-size-mb": {
+        "metavar": "N",
+        "type": _number,
+        "help": "how large the store may be (0: as it likes); instead of what config.toml says",
+    },
+    "--keep-orphans": {**FLAG, "help": "keep what belongs to workspaces that are gone"},
+    "--background": {**FLAG, "help": argparse.SUPPRESS},
+    "-f": {**FLAG, "dest": "force", "help": "do not ask"},
 }
 EVERYWHERE: Mapping[str, Mapping[str, Any]] = {
     "--json": {**FLAG, "help": "print one JSON document"},
@@ -134,7 +181,7 @@ def _command_at(words: Sequence[str]) -> int | None:
 
 
 def _without_command(words: Sequence[str]) -> argparse.Namespace:
-    listed = "\n".join(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items())
+    listed = "\n".join(f"  {name:<14}{command.summary}" for name, command in COMMANDS.items())
     parser = _Parser(
         f"{PROGRAM} [options] COMMAND ...",
         f"Snapshots of a directory, and the way back.\n\ncommands ({PROGRAM} COMMAND --help says more):\n{listed}",
@@ -151,9 +198,9 @@ def _without_command(words: Sequence[str]) -> argparse.Namespace:
 
 def _with_command(name: str, words: Sequence[str]) -> argparse.Namespace:
     command = COMMANDS[name]
-    taken = (*command.required, *command.optional)
-    explained = "".join(f"\n  {word:<10}{WORDS[word]}" for word in taken)
-    described = f"{command.summary[0].upper()}{command.summary[1:]}." + ("\n\narguments:" if taken else "") + explained
+    explained = "".join(f"\n  {word:<10}{_meaning(name, word)}" for word in command.taken)
+    arguments = f"\n\narguments:{explained}" if explained else ""
+    described = f"{command.summary[0].upper()}{command.summary[1:]}.{arguments}"
     parser = _Parser(command.usage(name), described, codes.explained())
     for option in command.options:
         parser.add_argument(option, **OPTIONS[option])
@@ -162,18 +209,30 @@ def _with_command(name: str, words: Sequence[str]) -> argparse.Namespace:
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if "" in (asked.store, asked.backend):  # an unset variable in a script, most likely
-        parser.error("--store and --backend cannot be empty")
+    for option in ("store", "backend", "dir"):
+        if vars(asked).get(option) == "":  # an unset variable in a script, most likely
+            parser.error(f"--{option} cannot be empty")
     asked.command = None if asked.version else name
     if asked.command:
         _positional(parser, command, asked, [*rest, *words[end + 1 :]])
     return asked
 
 
+def _meaning(command: str, word: str) -> str:
+    if (command, word) == ("status", "DIR"):
+        return "a workspace that the store knows: its snapshots are listed, too"
+    return WORDS[word]
+
+
 def _positional(parser: _Parser, command: Command, asked: argparse.Namespace, given: list[str]) -> None:
-    taken = (*command.required, *command.optional)
+    taken = command.taken
     if len(given) < len(command.required):
         parser.error(f"missing: {', '.join(command.required[len(given) :])}")
+    if taken == ("ID...",):
+        asked.ids = given
+        for word in given:
+            _check_id(parser, word)
+        return
     if len(given) > len(taken):
         parser.error(f"too many arguments: {' '.join(given[len(taken) :])}")
     # The one argument of `diff` is an id if it can be one, else a directory.
@@ -181,9 +240,16 @@ def _positional(parser: _Parser, command: Command, asked: argparse.Namespace, gi
     values = dict(zip(taken[1:] if skipped else taken, given, strict=False))
     for word in taken:
         value = values.get(word)
-        if value == "" or (word == "ID" and value and value.startswith("-")):
+        if value == "":
             parser.error(f"{word} cannot be {value!r}")
+        if word == "ID" and value:
+            _check_id(parser, value)
         setattr(asked, word.lower(), value)
+
+
+def _check_id(parser: _Parser, word: str) -> None:
+    if not word or word.startswith("-"):
+        parser.error(f"ID cannot be {word!r}")
 
 
 def looks_like_id(word: str) -> bool:

@@ -12,13 +12,13 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 MEANINGS = {
-    DONE: "done: taken, unchanged, restored, printed",
+    DONE: "done: taken, unchanged, restored, forgotten, printed",
     FAILED: "failed; the message says what happened and what was left untouched",
     USAGE: "the command was not understood, or a path is not one inside the workspace",
     DECLINED: "the directory is not one that is protected (/, home and what is above them)",
     BUSY: "another process held the store for too long; trying again is safe",
     NOT_FOUND: "no such snapshot, or no such path in it",
-    INCOMPLETE: "a restore or export could not do everything; what failed is listed",
+    INCOMPLETE: "not everything could be done; what failed is listed",
     UNCONFIRMED: "nothing was changed because nobody said yes",
     INTERRUPTED: "interrupted by Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",

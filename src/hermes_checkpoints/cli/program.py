@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 INTERRUPTED = {
     "restore": "no file is half written: each is as it was or as it should be; repeat the command, or `undo`",
     "export": "what was laid out so far stays in the target, and no file in it is half written",
+    "forget": "a snapshot is forgotten whole or not at all; `list` shows what is left",
+    "purge": "no snapshot is lost; repeat the command, for the content may still be there",
+    "prune": "what was forgotten is gone, all else is as it was; `maintain` gives the space back",
+    "maintain": "nothing is lost; the next one goes on from here",
+    "clear": "what was removed so far is gone for good; repeat the command for the rest",
 }
+INTERRUPTED["clear-legacy"] = INTERRUPTED["clear"]
 INTERRUPTED |= dict.fromkeys(("undo", "redo"), INTERRUPTED["restore"])
 
 
@@ -62,10 +69,30 @@ def _run(words: Sequence[str], screen: Screen) -> int:
     from hermes_checkpoints.engine import Engine
 
     try:
-        with Engine(store=asked.store, backend=asked.backend, progress=screen.progress) as engine:
+        with (
+            _warnings_told(screen),
+            Engine(store=asked.store, backend=asked.backend, progress=screen.progress) as engine,
+        ):
             return run(asked, engine, screen)
     except CheckpointError as error:
         return _failed(screen, _code(error), type(error).__name__, str(error))
+
+
+@contextmanager
+def _warnings_told(screen: Screen) -> Iterator[None]:
+    """Have what the engine warns of told on standard error, names in it made harmless."""
+    import logging
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            screen.note(f"{PROGRAM}: {harmless(record.getMessage())}")
+
+    log, told = logging.getLogger("hermes_checkpoints"), Told(logging.WARNING)
+    log.addHandler(told)
+    try:
+        yield
+    finally:
+        log.removeHandler(told)
 
 
 def _code(error: Exception) -> int:

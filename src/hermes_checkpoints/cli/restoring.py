@@ -62,9 +62,7 @@ def _carry_out(
         if asking and plan.empty:
             screen.line("Nothing to do.")
             return codes.DONE
-        if not (asking and screen.agrees(f"{asked.command.capitalize()}?")):
-            why = "" if asking else "; --yes does it without asking"
-            screen.note(f"Nothing was changed{why}.")
+        if not screen.confirmed(f"{asked.command.capitalize()}?", "--yes"):
             return codes.UNCONFIRMED
     with screen.working("Restoring"):
         done = run(plan)

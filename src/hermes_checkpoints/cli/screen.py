@@ -117,7 +117,7 @@ class Screen:
         """Whether a person reads standard output."""
         self._console: Console | None = None
         self._status: Status | None = None
-        self._doing = ""
+        self._doing = self._counting = ""
 
     def document(self, document: Mapping[str, object]) -> None:
         """Print one JSON document, in ASCII."""
@@ -167,24 +167,37 @@ class Screen:
         print(text, file=sys.stderr)
 
     @contextmanager
-    def working(self, text: str) -> Iterator[None]:
-        """Show that something is under way, on standard error and only where a person looks at it."""
+    def working(self, text: str, counting: str = "files") -> Iterator[None]:
+        """Show that something is under way, on standard error and only where a person looks at it.
+
+        ``counting``: what ``progress`` is told the number of.
+        """
         if self.json or not sys.stderr.isatty():
             yield
             return
         from rich.console import Console
 
-        self._doing = text
+        self._doing, self._counting = text, counting
         try:
             with Console(stderr=True).status(text) as self._status:
                 yield
         finally:
             self._status = None
 
-    def progress(self, files: int) -> None:
-        """Told by the engine now and then how many files it has looked at; shown beside what is under way."""
+    def progress(self, done: int) -> None:
+        """Told by the engine now and then how far it is; shown beside what is under way."""
         if self._status is not None:
-            self._status.update(f"{self._doing}: {files} files")
+            self._status.update(f"{self._doing}: {done} {self._counting}")
+
+    def confirmed(self, question: str, without: str) -> bool:
+        """Whether a person says yes to a question; if not, tell that nothing was changed.
+
+        ``without`` is the option that answers it where nobody can be asked.
+        """
+        if self.can_ask and self.agrees(question):
+            return True
+        self.note("Nothing was changed" + ("." if self.can_ask else f"; {without} does it without asking."))
+        return False
 
     def agrees(self, question: str) -> bool:
         """Ask; anything but y or yes is no. Only for a terminal."""

@@ -1,13 +1,13 @@
-"""``backends`` and ``status``: what there is to work with."""
+"""``backends``: what there is to work with."""
 
 from argparse import Namespace
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, fit, harmless, iso, portable, shown, size, when
+from hermes_checkpoints.cli.screen import Screen, fit, harmless, portable, shown
 from hermes_checkpoints.contract import BackendError
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.results import BackendReport, WorkspaceStatus
+from hermes_checkpoints.results import BackendReport
 
 
 def backends(asked: Namespace, engine: Engine, screen: Screen) -> int:
@@ -49,54 +49,4 @@ def _document(report: BackendReport) -> dict[str, object]:
         "usable": report.fitness is not None and report.fitness.usable,
         "why": report.fitness.why if report.fitness else None,
         "error": report.error,
-    }
-
-
-def status(_asked: Namespace, engine: Engine, screen: Screen) -> int:
-    """Print where the store is, what it takes up, and which workspaces it knows."""
-    told = engine.status()
-    if screen.json:
-        usage = {name: {"apparent": used.apparent, "real": used.real} for name, used in told.usage.items()}
-        workspaces = [_known(one) for one in told.workspaces]
-        screen.document({"store": portable(str(told.store)), "usage": usage, "workspaces": workspaces})
-    elif not screen.terminal:
-        screen.columns("store", shown(str(told.store)))
-        for name, used in told.usage.items():
-            screen.columns("usage", name, used.apparent, used.real)
-        for one in told.workspaces:
-            there = "there" if one.exists else "gone"
-            touched = iso(_nanoseconds(one)) if one.last_touch is not None else "-"
-            backends = ",".join(one.backends)
-            screen.columns("workspace", shown(str(one.workspace)), there, one.snapshots, backends, touched)
-    else:
-        screen.line(f"store {shown(str(told.store))}", "bold")
-        used_rows = [(name, size(used.apparent), size(used.real)) for name, used in told.usage.items()]
-        if used_rows:
-            screen.table(("backend", "stored", "on disk"), used_rows, right=("stored", "on disk"))
-            screen.line()
-        rows = [
-            (
-                shown(str(one.workspace)) + ("" if one.exists else " (gone)"),
-                str(one.snapshots),
-                ", ".join(one.backends),
-                when(_nanoseconds(one)) if one.last_touch is not None else "",
-            )
-            for one in told.workspaces
-        ]
-        if rows:
-            screen.table(("workspace", "snapshots", "backends", "last used"), rows, right=("snapshots",))
-    return codes.DONE
-
-
-def _nanoseconds(one: WorkspaceStatus) -> int:
-    return int((one.last_touch or 0) * 10**9)
-
-
-def _known(one: WorkspaceStatus) -> dict[str, object]:
-    return {
-        "workspace": portable(str(one.workspace)),
-        "exists": one.exists,
-        "backends": list(one.backends),
-        "snapshots": one.snapshots,
-        "last_touch": iso(_nanoseconds(one)) if one.last_touch is not None else None,
     }

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,19 @@ def snapshot(asked: Namespace, engine: Engine, screen: Screen) -> int:
             return _declined(screen, workspace, reason)
         case _:
             raise AssertionError(f"no turn was named, so {outcome} cannot be")
+    if asked.label is not None:
+        engine.upkeep.pin(saved, asked.label)
     if isinstance(outcome, Taken) and outcome.notice:
         screen.note(harmless(outcome.notice))
     if screen.json:
-        screen.document({"outcome": word} | head(saved) | {"changed": changed, "left_out": left_out_document(left_out)})
+        document = {"outcome": word} | head(saved) | {"changed": changed, "left_out": left_out_document(left_out)}
+        if asked.label is not None:
+            document["label"] = engine.upkeep.pins(workspace).get(saved.id)
+        screen.document(document)
     elif screen.terminal:
         what = f"{counted(saved.files, 'file')}, {changed} changed, {size(saved.size)}, {saved.backend}"
+        if asked.label is not None:
+            what += f", {labelled(asked.label)}"
         screen.line(f"{word} {saved.short_id}  {what}", "green" if word == "taken" else "")
         if left_out:
             screen.line(f"left out: {_by_reason(left_out)}", "dim")
@@ -56,19 +63,22 @@ def list_(asked: Namespace, engine: Engine, screen: Screen) -> int:
     workspaces = engine.workspaces() if asked.all else [workspace_of(asked, engine)]
     found = [(workspace, engine.list(workspace)) for workspace in workspaces]
     numbered = [(number, one) for _, snapshots in found for number, one in enumerate(snapshots, 1)]
+    labels = {key: label for workspace in workspaces for key, label in engine.upkeep.pins(workspace).items()}
     if screen.json:
-        screen.document({"snapshots": [_listed(number, one) for number, one in numbered]})
+        listed = [_listed(number, one) | {"label": labels.get(one.id)} for number, one in numbered]
+        screen.document({"snapshots": listed})
     elif not screen.terminal:
         for number, one in numbered:
             cells = (number, one.id, iso(one.created_ns), one.files, one.changed, one.size, one.backend)
-            screen.columns(*cells, shown(str(one.workspace)), harmless(one.note.reason))
+            said = (harmless(one.note.reason), labelled(labels.get(one.id)))
+            screen.columns(*cells, shown(str(one.workspace)), *said)
     else:
         for workspace, snapshots in found:
             if asked.all or not snapshots:
                 screen.line(shown(str(workspace)) + ("" if snapshots else ": no snapshots yet"), "bold")
             if snapshots:
-                headings = ("#", "id", "taken", "files", "changed", "size", "backend", "reason")
-                screen.table(headings, _rows(snapshots), right=("#", "files", "changed", "size"))
+                headings = ("#", "id", "taken", "files", "changed", "size", "backend", "label", "reason")
+                screen.table(headings, _rows(snapshots, labels), right=("#", "files", "changed", "size"))
     return codes.DONE
 
 
@@ -140,10 +150,16 @@ def _shown(told: Shown) -> dict[str, Any]:
     }
 
 
-def _rows(snapshots: Sequence[Snapshot]) -> Iterator[tuple[str, ...]]:
+def _rows(snapshots: Sequence[Snapshot], labels: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     for number, one in enumerate(snapshots, 1):
         figures = (str(one.files), str(one.changed), size(one.size))
-        yield (str(number), one.short_id, when(one.created_ns), *figures, one.backend, harmless(one.note.reason))
+        said = (one.backend, labelled(labels.get(one.id)), harmless(one.note.reason))
+        yield (str(number), one.short_id, when(one.created_ns), *figures, *said)
+
+
+def labelled(label: str | None) -> str:
+    """The label of a pinned snapshot for a column: ``pinned`` for an empty one, nothing for ``None``."""
+    return "" if label is None else harmless(label) or "pinned"
 
 
 def _by_reason(left_out: Sequence[LeftOut]) -> str:

@@ -24,6 +24,7 @@ from hermes_checkpoints.contract.snapshots import (
     Capability,
     Damage,
     Fitness,
+    Growing,
     Note,
     Place,
     Progress,
@@ -35,6 +36,7 @@ from hermes_checkpoints.contract.snapshots import (
     Suitability,
     Usage,
     silent,
+    unbounded,
 )
 from hermes_checkpoints.contract.trees import (
     Change,
@@ -63,6 +65,7 @@ __all__ = [
     "Damage",
     "Entry",
     "Fitness",
+    "Growing",
     "InvalidPath",
     "Kind",
     "LeftOut",
@@ -91,5 +94,6 @@ __all__ = [
     "same",
     "silent",
     "split_path",
+    "unbounded",
     "within",
 ]

@@ -1,5 +1,6 @@
 """The interface that every storage backend implements."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from hermes_checkpoints.contract.snapshots import (
     Capability,
     Damage,
     Fitness,
+    Growing,
     Note,
     Place,
     Progress,
@@ -19,6 +21,7 @@ from hermes_checkpoints.contract.snapshots import (
     Snapshot,
     Usage,
     silent,
+    unbounded,
 )
 from hermes_checkpoints.contract.trees import Change, Entry, Kind, Stamp
 
@@ -69,12 +72,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def save(self, scope: Scope, note: Note, progress: Progress = silent) -> Saved:
+    def save(self, scope: Scope, note: Note, progress: Progress = silent, growing: Growing = unbounded) -> Saved:
         """Save the state of the workspace.
 
         Takes no snapshot when nothing changed since the newest one, unless
-        ``note.restoring`` is set. Raises ``WorkspaceError`` when the workspace
-        itself cannot be read.
+        ``note.restoring`` is set. ``growing`` is told beforehand by how much
+        the store is going to grow; it may raise, and then nothing stays stored.
+        Raises ``WorkspaceError`` when the workspace itself cannot be read.
         """
 
     @abstractmethod
@@ -118,16 +122,57 @@ class Backend(ABC):
         """Remove snapshots from the list, at once. Ids that are gone already are passed over."""
 
     @abstractmethod
-    def reclaim(self) -> None:
-        """Give back the space of what was forgotten; slow. Spares what is being saved meanwhile."""
+    def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
+        """Take a path, and all below it, out of every snapshot of this workspace.
+
+        Snapshots that held it are replaced by ones that say it was left out
+        (``Reason.PURGED``), with the same date, note and order and a new id; so
+        are safety snapshots that name a replaced one. The answer has the new id
+        by the old one. ``reclaim(thorough=True)`` then removes the content,
+        unless something else holds it. Killed at any moment, it can be repeated.
+        """
+
+    @property
+    def home(self) -> Path:
+        """The directory of this backend's part of the store.
+
+        What follows is about the whole of it: about every workspace whose
+        backend has the same home.
+        """
+        return self.place.store / self.name
+
+    @abstractmethod
+    def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
+        """Give back the space of what was forgotten, and what killed processes left; whether that is done.
+
+        Slow, in bounded steps, each of which needs little extra space. Stops
+        soon after ``until`` (of ``time.monotonic``), and can be killed at any
+        moment. Spares what is being saved meanwhile, and keeps no save waiting
+        but for moments. A little garbage may stay where getting it out costs
+        more than it is worth, unless ``thorough``. Raises ``StoreBusy`` when
+        somebody is saving all the time.
+        """
 
     @abstractmethod
     def usage(self) -> Usage:
-        """The disk space of this backend's part of the store."""
+        """The disk space of this part of the store, measured; slow."""
 
     @abstractmethod
+    def shares(self) -> Mapping[frozenset[str], int]:
+        """How the space divides: bytes by the set of snapshots that lean on them.
+
+        Forgetting all snapshots of a set gives its bytes back; ids are those of
+        every workspace. Reads every directory of every snapshot; slow. What no
+        snapshot leans on is not in it.
+        """
+
+    @abstractmethod
+    def all_snapshots(self) -> Iterator[Snapshot]:
+        """Every snapshot of every workspace in this part of the store, in no order."""
+
     def workspaces(self) -> Iterator[Path]:
-        """Every workspace that has snapshots in this backend's part of the store."""
+        """Every workspace that has snapshots in this part of the store."""
+        yield from dict.fromkeys(snapshot.workspace for snapshot in self.all_snapshots())
 
     def verify(self, snapshot: str) -> Iterator[Damage]:
         """Read everything a snapshot holds and name what does not come back. Slow but right."""

@@ -31,6 +31,12 @@ class Capability(Enum):
     """The size limit does not apply to content that costs nothing to store."""
     DEDUPLICATES = auto()
     """Identical content is stored once, across files, workspaces and time."""
+    FOREIGN = auto()
+    """Reads snapshots that another program made, where they are, and takes none.
+
+    They know no mode but the executable bit, no attributes, and not what was
+    left out; a workspace's are forgotten all together.
+    """
 
 
 class Suitability(Enum):
@@ -151,6 +157,18 @@ Progress = Callable[[int], None]
 
 def silent(files: int) -> None:
     """The progress of whoever does not want to know."""
+
+
+Growing = Callable[[int], None]
+"""Called with the number of bytes by which the store is about to grow; may raise to interrupt safely.
+
+Allocated bytes, nearly: what ``Usage.real`` will be larger by. A negative
+number takes back what was announced and then not written.
+"""
+
+
+def unbounded(size: int) -> None:
+    """The growth of a store that may take whatever it needs."""
 
 
 @dataclass(frozen=True, slots=True)

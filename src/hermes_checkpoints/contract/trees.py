@@ -28,6 +28,7 @@ class Reason(StrEnum):
     SPECIAL = "not a file, directory or symlink"  # socket, FIFO, device
     UNREADABLE = "unreadable"
     UNSTABLE = "changed while it was read"
+    PURGED = "purged"  # was held, and taken out for good on request
 
 
 class Entry(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Self
 
 from hermes_checkpoints.contract import Change, Entry, Kind, same
-from hermes_checkpoints.kit.seen import Seen
+from hermes_checkpoints.kit.walk.seen import Seen
 
 
 class Tree(ABC):

@@ -18,6 +18,7 @@ from hermes_checkpoints.contract import (
     Capability,
     Change,
     Entry,
+    Growing,
     Kind,
     Note,
     PathNotFound,
@@ -32,17 +33,20 @@ from hermes_checkpoints.contract import (
     Usage,
     silent,
     split_path,
+    unbounded,
 )
-from hermes_checkpoints.kit import clock
-from hermes_checkpoints.kit.batch import Batch, Unstored
-from hermes_checkpoints.kit.capture import Capture, left_out
 from hermes_checkpoints.kit.compare import LiveTree, StoredTree, compare, walk
-from hermes_checkpoints.kit.home import noted_homes
-from hermes_checkpoints.kit.locks import locked
-from hermes_checkpoints.kit.memory import Learned, Memory, MemoryFile
-from hermes_checkpoints.kit.nodes import decode_header, decode_node, encode_header
-from hermes_checkpoints.kit.recall import recalled, same_bytes, stamp_at
-from hermes_checkpoints.kit.space import space_of
+from hermes_checkpoints.kit.purging import Purged, renamed, without
+from hermes_checkpoints.kit.store.batch import Batch, Unstored
+from hermes_checkpoints.kit.store.home import noted_homes
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.nodes import decode_header, decode_node, encode_header
+from hermes_checkpoints.kit.store.shares import divide
+from hermes_checkpoints.kit.store.space import space_of
+from hermes_checkpoints.kit.walk import clock
+from hermes_checkpoints.kit.walk.capture import Capture, left_out
+from hermes_checkpoints.kit.walk.memory import Learned, Memory, MemoryFile
+from hermes_checkpoints.kit.walk.recall import recalled, same_bytes, stamp_at
 from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
 
 log = logging.getLogger("hermes_checkpoints")
@@ -55,8 +59,7 @@ class TreeBackend(Backend):
 
     def __init__(self, place: Place, home: Path | None = None) -> None:
         super().__init__(place)
-        self.home = home or place.store / self.name
-        """This backend's part of the store."""
+        self._home = home or place.store / self.name
         self._memory = MemoryFile(self.home / "seen" / place.workspace_id)
         self._headers: dict[str, bytes] = {}
         self._nodes: dict[bytes, dict[str, Entry]] = {}
@@ -79,6 +82,14 @@ class TreeBackend(Backend):
     def _load_node(self, key: bytes) -> bytes:
         """A directory's bytes as ``encode_node`` made them. Raises ``StoreDamaged``."""
 
+    @abstractmethod
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
+        """Every snapshot of every workspace in this part of the store: id and header."""
+
+    def _stored_size(self, entry: Entry) -> int:
+        """What a file's content, or a directory's own node, takes in the store; no other entry is asked for."""
+        return entry.size if entry.kind is Kind.FILE else len(self._load_node(entry.key))
+
     def _store_lock(self, *, shared: bool) -> AbstractContextManager[int]:
         """Held shared while a snapshot is being stored, alone while garbage is being deleted."""
         return locked(self.home / "lock", shared=shared)
@@ -99,11 +110,16 @@ class TreeBackend(Backend):
 
     # What follows from it.
 
-    def save(self, scope: Scope, note: Note, progress: Progress = silent) -> Saved:
+    @property
+    def home(self) -> Path:
+        return self._home
+
+    def save(self, scope: Scope, note: Note, progress: Progress = silent, growing: Growing = unbounded) -> Saved:
         with self._store_lock(shared=True):
             latest = self._latest()
             memory = self._remember(latest, scope)
             batch = self._begin(scope)
+            batch.growing = growing
             try:
                 learned = memory.learned if memory else {}
                 capture = Capture(self.place.workspace, self._stores(), scope, batch, progress, learned)
@@ -124,8 +140,10 @@ class TreeBackend(Backend):
             stats = capture.stats(tree)
             return Saved(snapshot, now, tuple(left_out(tree)), stats, lambda path: stamp_at(tree, path))
 
-    def _publish(self, batch: Batch, note: Note, root: Entry, files: int, size: int, changed: int) -> Snapshot:
-        created_ns = max([time.time_ns(), *(created + 1 for created in self._ids().values())])
+    def _publish(
+        self, batch: Batch, note: Note, root: Entry, files: int, size: int, changed: int, created_ns: int = 0
+    ) -> Snapshot:
+        created_ns = created_ns or max([time.time_ns(), *(created + 1 for created in self._ids().values())])
         for nonce in range(1000):
             header = encode_header(
                 self.place.workspace, created_ns, note, root, files=files, size=size, changed=changed, nonce=nonce
@@ -237,6 +255,41 @@ class TreeBackend(Backend):
 
     def usage(self) -> Usage:
         return space_of(self.home)
+
+    def shares(self) -> Mapping[frozenset[str], int]:
+        roots = ((snapshot, decode_header(header, snapshot, self.name)[1]) for snapshot, header in self._everything())
+        return divide(roots, self._node, self._stored_size)
+
+    def all_snapshots(self) -> Iterator[Snapshot]:
+        for snapshot, header in self._everything():
+            yield decode_header(header, snapshot, self.name)[0]
+
+    def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
+        parts = tuple(split_path(path))
+        new_ids: dict[str, str] = {}
+        with self._store_lock(shared=True):
+            ids = self._ids()
+            # The oldest first: a safety snapshot names its target, which is older.
+            for done, snapshot in enumerate(sorted(ids, key=lambda snapshot: ids[snapshot])):
+                progress(done)
+                if (new := self._purge_one(snapshot, parts, new_ids)) is not None:
+                    new_ids[snapshot] = new
+                    self.forget([snapshot])
+            self._memory.forget()
+        return new_ids
+
+    def _purge_one(self, snapshot: str, parts: tuple[str, ...], new_ids: Mapping[str, str]) -> str | None:
+        old, root = self._snapshot(snapshot)
+        batch = self._begin(Scope())
+        try:
+            left = without(root, parts, self._node, batch.node) or Purged(root, 0, 0)
+            note = renamed(old.note, new_ids)
+            if left.root == root and note == old.note:
+                return None
+            files, size = old.files - left.files, old.size - left.size
+            return self._publish(batch, note, left.root, files, size, old.changed, old.created_ns).id
+        finally:
+            batch.abandon()
 
     def restored(self, snapshot: str, stamps: Mapping[str, Stamp]) -> None:
         memory = self._memory.load()

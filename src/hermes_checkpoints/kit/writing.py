@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import Stamp, WorkspaceError, split_path
-from hermes_checkpoints.kit.attributes import Xattrs, copy_acl, read_xattrs, write_xattrs
-from hermes_checkpoints.kit.descent import Descent
-from hermes_checkpoints.kit.publish import sync
-from hermes_checkpoints.kit.reading import SCRATCH_PREFIX, Changed, open_regular, status_of
+from hermes_checkpoints.kit.store.publish import sync
+from hermes_checkpoints.kit.walk.attributes import Xattrs, copy_acl, read_xattrs, write_xattrs
+from hermes_checkpoints.kit.walk.descent import Descent
+from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX, Changed, open_regular, status_of
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

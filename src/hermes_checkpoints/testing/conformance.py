@@ -7,10 +7,11 @@ from hermes_checkpoints.testing.hostile import Hostile
 from hermes_checkpoints.testing.listing import Listing
 from hermes_checkpoints.testing.reading import Reading
 from hermes_checkpoints.testing.scope import Scoping
+from hermes_checkpoints.testing.space import Space
 from hermes_checkpoints.testing.taking import Taking
 
 
-class BackendContract(Taking, Listing, Comparing, Reading, Forgetting, Scoping, Hostile, Crashing):
+class BackendContract(Taking, Listing, Comparing, Reading, Forgetting, Space, Scoping, Hostile, Crashing):
     """Every promise of :class:`hermes_checkpoints.contract.Backend`, as tests.
 
     Set ``backend_class``. A test that your backend cannot pass is named in

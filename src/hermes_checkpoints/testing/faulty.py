@@ -54,6 +54,11 @@ class _FaultyBatch(Batch):
         self._failure: StoreError | None = None
         self.takes_any_size = batch.takes_any_size
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "growing":
+            self._batch.growing = self.growing
+
     def _count(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -71,6 +76,9 @@ class _FaultyBatch(Batch):
     def drop(self) -> None:
         self._batch.drop()
         self.stored, self.cloned = self._batch.stored, self._batch.cloned
+
+    def replaced(self, before: Entry) -> None:
+        self._batch.replaced(before)
 
     def keys(self) -> list[bytes]:
         return self._batch.keys()

@@ -1,6 +1,8 @@
 """A backend in memory: the reference that the suite is tried on, and strict with whoever calls it."""
 
+import math
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,12 +15,14 @@ from hermes_checkpoints.contract import (
     Fitness,
     Kind,
     Place,
+    Progress,
     Scope,
     StoreDamaged,
     Suitability,
     Usage,
+    silent,
 )
-from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, decode_header, id_of, private_directory
+from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, id_of, private_directory
 
 
 @dataclass(slots=True)
@@ -97,23 +101,24 @@ class MemoryBackend(TreeBackend):
         for snapshot in snapshots:
             self._mine().pop(snapshot, None)
 
-    def reclaim(self) -> None:
+    def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
         with self._store_lock(shared=False):
             assert not self._shelf.taking, "the lock is held alone, and yet somebody is taking"
-            headers = [header for mine in self._shelf.snapshots.values() for _, header in mine.values()]
-            live = self._reachable(headers)
-            for key in self._shelf.things.keys() - live:
+            live = self._reachable(header for _, header in self._everything())
+            for done, key in enumerate(self._shelf.things.keys() - live):
+                progress(done)
+                if time.monotonic() > until:
+                    return False
                 del self._shelf.things[key]
+        return True
 
     def usage(self) -> Usage:
         size = sum(map(len, self._shelf.things.values()))
         return Usage(size, size)
 
-    def workspaces(self) -> Iterator[Path]:
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
         for mine in self._shelf.snapshots.values():
-            for snapshot, (_, header) in mine.items():
-                yield decode_header(header, snapshot, self.name)[0].workspace
-                break
+            yield from ((snapshot, header) for snapshot, (_, header) in mine.items())
 
 
 class MemoryBatch(BytesBatch):
@@ -165,7 +170,8 @@ class MemoryBatch(BytesBatch):
         assert not self._closed, "published or abandoned already"
         assert self._holds(root), "names what is not stored"
         mine = self._shelf.snapshots.setdefault(self._workspace_id, {})
-        assert all(created_ns > older for older, _ in mine.values()), "dates of a workspace only grow"
+        dates = {older for older, _ in mine.values()}
+        assert created_ns in dates or created_ns > max(dates, default=0), "dates of a workspace only grow"
         snapshot = id_of(header)
         if snapshot is None:
             return None

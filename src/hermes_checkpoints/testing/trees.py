@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, Change, Kind, LeftOut, Note, Scope, Snapshot
-from hermes_checkpoints.kit.attributes import write_xattrs
-from hermes_checkpoints.kit.descent import Descent
+from hermes_checkpoints.kit.walk.attributes import write_xattrs
+from hermes_checkpoints.kit.walk.descent import Descent
 from hermes_checkpoints.testing.witness import Seen, picture
 
 EVERYTHING = Scope(excludes=(), max_file_size=0)

@@ -1,0 +1,184 @@
+"""Getting back the space of what no snapshot leans on, while others save.
+
+A save leans only on what it writes itself and on what snapshots hold that were
+listed when it began; and it has the store's lock, shared, from before that
+until its own snapshot is listed. So what no listed snapshot leans on at a
+moment when we have that lock alone is garbage for ever. That moment is all that
+anybody waits for: marking comes before it, deleting after it.
+
+Nothing is moved to make room (but for ``data`` files on Btrfs, see ``holes``).
+What is dead goes file by file and range by range: a reclaim that is killed has
+done a part of the work, and two at once do it together.
+"""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from hermes_checkpoints.contract import Progress, StoreBusy
+from hermes_checkpoints.kit import locked, sync_path
+from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT
+from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
+from hermes_checkpoints.kit.walk.clock import filesystem_type
+from hermes_checkpoints_cow.holes import give_back, worth_it
+from hermes_checkpoints_cow.marking import Live, Marks, workspace_directories
+from hermes_checkpoints_cow.sharing import allocated
+from hermes_checkpoints_cow.vault import DATA
+
+# Files removed, or directories read, between two looks at the clock.
+_PORTION = 64
+# On Btrfs, where the rest of a file has to be written anew: the part of it (one in so many) that must be garbage.
+_WORTH_WRITING = 4
+
+
+class _OutOfTime(Exception):
+    """Does not leave this module."""
+
+
+class Reclaiming:
+    """One run over a store."""
+
+    def __init__(
+        self, home: Path, load: Callable[[bytes], bytes], until: float, progress: Progress, *, thorough: bool
+    ) -> None:
+        """``load`` gives a directory's bytes by its key."""
+        self._home = home
+        self._snapshots = home / "snapshots"
+        self._tmp = home / "tmp"
+        self._trash = home / "trash"
+        self._until = until
+        self._progress = progress
+        self._thorough = thorough
+        self._steps = 0
+        self._synced = False
+        self._whole_extents = filesystem_type(home) == "btrfs"
+        self._marks = Marks(self._snapshots, load, self._step)
+
+    def run(self) -> bool:
+        """Whether all of it is done. Raises ``StoreDamaged`` with nothing deleted, ``StoreBusy``, ``OSError``."""
+        try:
+            self._look_up()
+            batches = os.listdir(self._home / "batches")  # one that is added from here on is not looked at
+            self._marks.mark()
+            leftovers = self._leftovers()
+            self._marks.mark()  # what was published meanwhile, so that little is left to be read while others wait
+            self._alone(leftovers)
+            for name in batches:
+                self._sweep(name)
+            self._empty_trash()
+        except _OutOfTime:
+            return False
+        return True
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps % _PORTION == 0:
+            self._look_up()
+
+    def _look_up(self) -> None:
+        self._progress(self._steps)
+        if time.monotonic() >= self._until:
+            raise _OutOfTime
+
+    def _leftovers(self) -> list[str]:
+        """Names in ``tmp`` that hold something, or belong to no workspace that has snapshots."""
+        found = []
+        with os.scandir(self._tmp) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    empty = entry.is_dir(follow_symlinks=False) and not os.listdir(entry.path)
+                    if not empty or not (self._snapshots / entry.name).is_dir():
+                        found.append(entry.name)
+        return found
+
+    def _alone(self, leftovers: list[str]) -> None:
+        """The moment in which nobody saves: see what is live, and take away what only a save may have."""
+        if leftovers:
+            self._trash.mkdir(mode=0o700, exist_ok=True)
+        wait = min(DEFAULT_WAIT, max(0.0, self._until - time.monotonic()))
+        try:
+            with locked(self._home / "lock", wait=wait):
+                self._marks.mark()
+                for name in leftovers:
+                    with suppress(FileNotFoundError):
+                        (self._tmp / name).rename(self._trash / secrets.token_hex(8))
+                for directory in self._marks.empty:
+                    self._leave_no_trace(directory)
+                if self._thorough:  # the stat caches of workspaces may still know what was there before
+                    for cache in list((self._home / "seen").glob("*")):
+                        cache.unlink(missing_ok=True)
+        except StoreBusy as busy:
+            if wait < DEFAULT_WAIT:
+                raise _OutOfTime from busy
+            raise
+
+    def _leave_no_trace(self, directory: Path) -> None:
+        """Remove what there is of a workspace without snapshots. The next save makes it again, under the lock."""
+        for empty in (directory, self._tmp / directory.name):
+            with suppress(OSError):
+                empty.rmdir()
+        with suppress(OSError):
+            (self._home / "seen" / directory.name).unlink()
+
+    def _sweep(self, name: str) -> None:
+        try:
+            batch = bytes.fromhex(name)
+        except ValueError:
+            return  # not ours
+        self._look_up()
+        directory = self._home / "batches" / name
+        live = self._marks.batches.get(batch)
+        with suppress(FileNotFoundError, NotADirectoryError):  # somebody else's reclaim was faster
+            for file in os.listdir(directory):
+                self._step()
+                if live is None or self._is_dead(file, live):
+                    self._forgotten_for_good()
+                    with suppress(IsADirectoryError):
+                        (directory / file).unlink(missing_ok=True)
+                elif file == DATA:
+                    self._punch(directory / file, live)
+            if live is None:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    @staticmethod
+    def _is_dead(file: str, live: Live) -> bool:
+        if file == DATA:
+            return not live.ranges
+        return file.isdecimal() and int(file) not in live.numbers
+
+    def _punch(self, data: Path, live: Live) -> None:
+        status = data.stat()
+        ranges = worth_it(data, live.dead(status.st_size), thorough=self._thorough)
+        gain = sum(end - start for start, end in ranges)
+        if self._whole_extents and not self._thorough and gain * _WORTH_WRITING < allocated(status):
+            return
+        if ranges:
+            self._forgotten_for_good()
+            for done in give_back(data, ranges, thorough=self._thorough, whole_extents=self._whole_extents):
+                self._steps += done
+                self._look_up()
+
+    def _forgotten_for_good(self) -> None:
+        """Before the first deletion: no snapshot that was forgotten is listed again after a power cut."""
+        if self._synced:
+            return
+        directories = list(workspace_directories(self._snapshots))
+        if len(directories) > FEW:
+            sync_filesystem(self._snapshots)
+        else:
+            for directory in (*directories, self._snapshots):
+                with suppress(FileNotFoundError):  # another workspace was forgotten as a whole
+                    sync_path(directory)
+        self._synced = True
+
+    def _empty_trash(self) -> None:
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self._trash):
+                shutil.rmtree(self._trash / name, ignore_errors=True)
+                self._look_up()
+            with suppress(OSError):
+                self._trash.rmdir()

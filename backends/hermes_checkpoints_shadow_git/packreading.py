@@ -1,0 +1,195 @@
+"""Reading objects straight from packs, without a process."""
+
+import contextlib
+import hashlib
+import io
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar, cast
+
+from isal import isal_zlib
+
+from hermes_checkpoints.contract import StoreDamaged, StoreError
+from hermes_checkpoints_shadow_git.git import ObjectReader
+from hermes_checkpoints_shadow_git.objects import object_prefix, split_prefix
+from hermes_checkpoints_shadow_git.packindex import Index
+from hermes_checkpoints_shadow_git.packindexes import PackIndexes
+from hermes_checkpoints_shadow_git.repository import Repository
+
+_T = TypeVar("_T")
+_BAD_DEFLATE = cast(type[Exception], isal_zlib.error)  # its type stub takes the class for an instance
+_HEAD = 8 << 10  # bytes read at once of an object whose size is not known yet; most are smaller
+_BLOCK = 1 << 20
+_OPEN = 16  # packs kept open
+_TRIES = 5  # a pack that vanished was rewritten into another; more often than that in one question is another matter
+
+
+class OpenPack:
+    """A pack's descriptor, closed when nobody reads from it any more; it outlives the pack's name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
+    def contents(self, oid: bytes, offset: int) -> "tuple[bytes, Iterator[bytes]] | None":
+        """An object's kind, and its content block by block; ``None`` when git must read it.
+
+        The bytes are checked against the id when all of them were taken. Raises
+        ``StoreDamaged``, also while the blocks are taken.
+        """
+        try:
+            head = os.pread(self.fd, _HEAD, offset)
+            kind, size, length = split_prefix(head)
+        except (OSError, ValueError) as error:
+            raise self._damage(oid, error) from error
+        return None if kind is None else (kind, self._blocks(oid, kind, size, head[length:], offset + len(head)))
+
+    def _blocks(self, oid: bytes, kind: bytes, size: int, packed: bytes, offset: int) -> Iterator[bytes]:
+        digest = hashlib.sha1(object_prefix(kind, size), usedforsecurity=False)
+        try:
+            for block in _inflated(self.fd, packed, offset, size):
+                digest.update(block)
+                yield block
+        except (OSError, ValueError, _BAD_DEFLATE) as error:
+            raise self._damage(oid, error) from error
+        if digest.digest() != oid:
+            raise StoreDamaged(f"Object {oid.hex()} in {self.path} has other bytes than were stored.")
+
+    def _damage(self, oid: bytes, error: Exception) -> StoreDamaged:
+        return StoreDamaged(f"Object {oid.hex()} in {self.path} cannot be read: {error}. Nothing was changed.")
+
+
+def _inflated(fd: int, packed: bytes, offset: int, size: int) -> Iterator[bytes]:
+    """``size`` bytes from ``packed`` and what follows it in the file, at ``offset``. Raises ``ValueError``."""
+    inflate = isal_zlib.decompressobj()
+    left = size
+    while not inflate.eof:
+        if not packed:
+            packed = os.pread(fd, min(_BLOCK, left + _HEAD), offset)
+            offset += len(packed)
+        if not packed:
+            raise ValueError("it is cut short")
+        block = inflate.decompress(packed, _BLOCK)
+        packed = inflate.unconsumed_tail
+        left -= len(block)
+        if left < 0:
+            break
+        yield block
+    if left:
+        raise ValueError("it has not the size that it says")
+
+
+class _Content(io.RawIOBase):
+    """Blocks as a file."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        while not self._rest and (block := next(self._blocks, None)) is not None:
+            self._rest = memoryview(block)
+        taken = self._rest[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._rest = self._rest[len(taken) :]
+        return len(taken)
+
+
+class PackReader:
+    """Reads objects, each checked against its id. Threads may share it, and forked children.
+
+    What we never write ourselves (differences from other objects, objects in
+    files of their own, both made by a git that somebody ran by hand) is left to
+    ``others``.
+    """
+
+    def __init__(self, repository: Repository, indexes: PackIndexes, others: ObjectReader) -> None:
+        self._repository = repository
+        self._indexes = indexes
+        self._others = others
+        self._lock = threading.Lock()
+        self._packs: OrderedDict[str, OpenPack] = OrderedDict()
+
+    def read(self, oid: bytes) -> tuple[str, bytes]:
+        """An object's kind and content. Raises ``StoreDamaged`` when it is missing or has other bytes."""
+
+        def whole(pack: OpenPack, offset: int) -> tuple[str, bytes] | None:
+            found = pack.contents(oid, offset)
+            return found and (found[0].decode(), b"".join(found[1]))
+
+        return self._from_any_pack(oid, whole) or self._others.read(oid)
+
+    def stream(self, oid: bytes) -> BinaryIO:
+        """An object's content, at its beginning, never in memory as a whole. Raises like ``read``.
+
+        It is inflated twice: all of it is checked before a byte is handed out.
+        """
+
+        def checked(pack: OpenPack, offset: int) -> BinaryIO | None:
+            found, again = pack.contents(oid, offset), pack.contents(oid, offset)
+            if found is None or again is None:
+                return None
+            for _ in found[1]:
+                pass
+            return cast(BinaryIO, io.BufferedReader(_Content(again[1]), _BLOCK))
+
+        return self._from_any_pack(oid, checked) or self._others.stream(oid)
+
+    def close(self) -> None:
+        """Let go of the packs. Safe to call twice; a later question opens them again."""
+        with self._lock:
+            self._packs.clear()
+
+    def _from_any_pack(self, oid: bytes, ask: Callable[[OpenPack, int], _T | None]) -> _T | None:
+        """What ``ask`` makes of an object; of another copy where one is damaged. ``None``: git must read it."""
+        try:
+            found = self._find(oid)
+            return found and ask(found[1], _offset(found[0], oid))
+        except StoreDamaged:
+            for index in self._indexes.all():
+                if oid in index:
+                    with contextlib.suppress(StoreDamaged, FileNotFoundError):
+                        return ask(self._opened(index.pack), _offset(index, oid))
+            raise
+
+    def _find(self, oid: bytes) -> tuple[Index, OpenPack] | None:
+        for _ in range(_TRIES):
+            index = self._indexes.find(oid)
+            if index is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    return index, self._opened(index.pack)
+            self._indexes.refresh()
+        if (self._repository.path / "objects" / oid.hex()[:2] / oid.hex()[2:]).exists():
+            return None
+        raise StoreDamaged(f"Object {oid.hex()} is missing from {self._repository.path}. Nothing was changed.")
+
+    def _opened(self, path: str) -> OpenPack:
+        with self._lock:
+            try:
+                pack = self._packs.pop(path, None) or OpenPack(path)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise StoreError(f"{path} cannot be opened: {error.strerror}. Nothing was changed.") from error
+            self._packs[path] = pack
+            if len(self._packs) > _OPEN:
+                self._packs.popitem(last=False)
+            return pack
+
+
+def _offset(index: Index, oid: bytes) -> int:
+    try:
+        offset = index.offset(oid)
+    except ValueError as error:
+        raise StoreDamaged(f"Object {oid.hex()} cannot be found: {error}. Nothing was changed.") from error
+    assert offset is not None
+    return offset

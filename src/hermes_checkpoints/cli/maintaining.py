@@ -1,0 +1,61 @@
+"""``maintain``: the space of what was forgotten given back."""
+
+import os
+import signal
+from argparse import Namespace
+from contextlib import suppress
+from typing import Any
+
+from hermes_checkpoints.cli import codes
+from hermes_checkpoints.cli.screen import Screen, harmless, portable, size
+from hermes_checkpoints.contract import StoreBusy
+from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.results import Reclaimed
+from hermes_checkpoints.upkeep.background import SECONDS
+
+
+def maintain(asked: Namespace, engine: Engine, screen: Screen) -> int:
+    """Give back the space of what was forgotten, and come down to the budget if the store exceeds it."""
+    if asked.background:
+        return _in_the_background(engine)
+    with screen.working("Reclaiming", counting="done"):
+        done = engine.upkeep.maintain()
+    if screen.json:
+        screen.document(reclaimed_document(done))
+    elif screen.terminal:
+        screen.line(f"{size(done.before)} before, {size(done.after)} after", "bold green")
+        draw_rest(done, screen)
+    else:
+        print_reclaimed(done, screen)
+    return codes.DONE if done.complete and not done.troubles else codes.INCOMPLETE
+
+
+def _in_the_background(engine: Engine) -> int:
+    """Work for a bounded time, at the lowest priority, saying nothing; another process at it is as good."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal of whoever started it may go
+    with suppress(OSError):
+        os.nice(19)
+    with suppress(StoreBusy):
+        engine.upkeep.maintain(SECONDS, background=True)
+    return codes.DONE
+
+
+def reclaimed_document(done: Reclaimed) -> dict[str, Any]:
+    """What getting space back came to, for JSON."""
+    troubles = [portable(trouble) for trouble in done.troubles]
+    return {"before": done.before, "after": done.after, "complete": done.complete, "troubles": troubles}
+
+
+def print_reclaimed(done: Reclaimed, screen: Screen) -> None:
+    """Likewise for programs."""
+    for trouble in done.troubles:
+        screen.columns("trouble", harmless(trouble))
+    screen.columns("reclaimed", done.before, done.after, "complete" if done.complete else "incomplete")
+
+
+def draw_rest(done: Reclaimed, screen: Screen) -> None:
+    """For eyes: what could not be given back."""
+    for trouble in done.troubles:
+        screen.line(f"  {harmless(trouble)}", "bold red")
+    if not done.complete:
+        screen.line("Not all of the space could be given back now; `hermes-checkpoints maintain` goes on.", "yellow")

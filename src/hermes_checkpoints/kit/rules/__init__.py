@@ -1,0 +1,1 @@
+"""Which names belong to a snapshot: ignore files and patterns."""

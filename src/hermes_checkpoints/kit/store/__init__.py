@@ -1,0 +1,1 @@
+"""Keeping things: batches and nodes, publication, locks, names."""

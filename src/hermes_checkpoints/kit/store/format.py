@@ -1,0 +1,30 @@
+"""The version of a backend's part of the store, written once and checked at every opening."""
+
+from pathlib import Path
+
+from hermes_checkpoints.contract import StoreError, StoreRefused
+from hermes_checkpoints.kit.store.publish import private_directory, publish
+
+FORMAT_FILE = "hermes-checkpoints-format"
+
+
+def open_format(home: Path, version: int) -> None:
+    """Make ``home`` a private directory of that format version, or find that it is one.
+
+    Raises ``StoreRefused`` for another user's directory or a version we do not
+    know, with nothing touched.
+    """
+    private_directory(home)
+    mark = home / FORMAT_FILE
+    try:
+        found = mark.read_text("ascii").strip()
+    except FileNotFoundError:
+        publish(mark, f"{version}\n".encode(), scratch=home)
+        return
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {mark}: {error}. Nothing was changed.") from error
+    if found != str(version):
+        raise StoreRefused(
+            f"{home} has format {found!r}, and this version knows {version}. "
+            "Nothing was touched; use the version that wrote it, or another store (--store)."
+        )

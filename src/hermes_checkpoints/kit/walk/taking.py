@@ -1,0 +1,149 @@
+"""Taking what one name holds: a link's text, a file's content, or the reason why not."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hermes_checkpoints.contract import Entry, Kind, Progress, Reason, WorkspaceError, same
+from hermes_checkpoints.kit.store.batch import Batch, LeaveOut
+from hermes_checkpoints.kit.walk import clock
+from hermes_checkpoints.kit.walk.attributes import read_xattrs
+from hermes_checkpoints.kit.walk.memory import Learned
+from hermes_checkpoints.kit.walk.reading import Changed, open_regular
+from hermes_checkpoints.kit.walk.seen import FileItem, Seen, item_of
+
+# A file that is still moving after so many looks is left out as unstable.
+TRIES = 3
+# Files between two reports of progress.
+_REPORT_EVERY = 256
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+# Out of descriptors or memory is not a property of one file.
+OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a walk counts."""
+
+    changed: int = 0
+    """Paths that differ from before in a way that a restore would undo."""
+    opened: int = 0
+    """Files opened to be read."""
+
+    def compare(self, before: Entry | None, after: Entry | None) -> None:
+        if not same(before, after):
+            self.changed += 1
+
+
+class Taker:
+    """Hands the contents of files to a batch, each checked to have stood still meanwhile."""
+
+    def __init__(self, batch: Batch, limit: int, learned: Mapping[str, Learned], progress: Progress) -> None:
+        self._batch = batch
+        self._limit = 0 if batch.takes_any_size else limit
+        self.racy_from = 0
+        """Of the directory that is being looked at."""
+        self._learned = learned
+        self._progress = progress
+        self.has_learned = bool(learned)
+        self._pending: list[tuple[Seen, FileItem, Entry | None]] = []
+        self.tally = Tally()
+
+    def take(self, fd: int, prefix: str, item: FileItem, seen: Seen, before: Entry | None) -> FileItem | None:
+        """Note in ``seen`` what a listed name holds; the item as it was then, or ``None`` when it is gone.
+
+        ``before`` is what the newest snapshot has there. A file's key is known
+        after ``settle``.
+        """
+        name, mode = item[0], item[1]
+        reason: Reason | None = None
+        learned = self._learned.get(prefix + name) if self._learned else None
+        try:
+            if learned is not None and learned[0] == item[1:] and not self._racy(item):
+                _, seen.keys[name], xattrs = learned
+                if xattrs:
+                    seen.xattrs_of[name] = xattrs
+            elif stat.S_ISLNK(mode):
+                seen.keys[name] = os.fsencode(os.readlink(name, dir_fd=fd))
+            elif mode == 0:
+                reason = Reason.UNREADABLE
+            elif not stat.S_ISREG(mode):
+                reason = Reason.SPECIAL
+            else:
+                item = self._content(fd, item, seen, before)
+                self._pending.append((seen, item, before))
+                self.mark_racy(seen, item)
+                return item
+        except FileNotFoundError:
+            return None
+        except Changed:
+            reason = Reason.UNSTABLE
+        except LeaveOut as left_out:
+            reason = left_out.reason
+        except OSError as error:
+            if error.errno in OURS:
+                raise WorkspaceError(f"cannot go on at {name!r}: {error.strerror}. Nothing was stored.") from error
+            reason = Reason.UNSTABLE if error.errno in GONE else Reason.UNREADABLE
+        if reason is not None:
+            seen.out[name] = reason.value
+        if reason in (Reason.UNSTABLE, Reason.UNREADABLE):
+            seen.racy.add(name)
+        self.mark_racy(seen, item)
+        self.tally.compare(before, seen.entry_of(item))
+        return item
+
+    def _racy(self, item: FileItem) -> bool:
+        return clock.is_racy(item[3], item[4], self.racy_from)
+
+    def mark_racy(self, seen: Seen, item: FileItem) -> None:
+        """Have a name looked at again next time when its times are too young to prove anything."""
+        if self._racy(item):
+            seen.racy.add(item[0])
+
+    def _content(self, fd: int, item: FileItem, seen: Seen, before: Entry | None) -> FileItem:
+        self.tally.opened += 1
+        if self.tally.opened % _REPORT_EVERY == 0:
+            self._progress(self.tally.opened)
+        name = item[0]
+        for _ in range(TRIES):
+            if self._limit and item[2] > self._limit:
+                raise LeaveOut(Reason.TOO_LARGE)
+            with open_regular(fd, name) as source:
+                item = item_of(name, os.fstat(source))
+                if self._limit and item[2] > self._limit:
+                    continue
+                xattrs = read_xattrs(source)
+                try:
+                    self._batch.add(source, item[2], before)
+                except Changed:
+                    continue
+                if item_of(name, os.fstat(source)) != item:
+                    self._batch.drop()
+                    continue
+            if xattrs:
+                seen.xattrs_of[name] = xattrs
+            return item
+        raise Changed(name)
+
+    def gone(self, directory: Seen, names: Iterable[str]) -> None:
+        """Tell the batch of contents that the workspace has no more: files, and all that directories held."""
+        for name in names:
+            item = directory.item(name)
+            if item is not None and stat.S_ISREG(item[1]) and name in directory.keys:
+                self._batch.replaced(directory.entry_of(item))
+            if name in directory.dirs:
+                below = directory.dirs[name]
+                self.gone(below, (*below.keys, *below.dirs))
+
+    def settle(self) -> None:
+        """Fill in the content keys of everything taken, and count what differs from before."""
+        for (seen, item, before), key in zip(self._pending, self._batch.keys(), strict=True):
+            seen.keys[item[0]] = key
+            if before is not None and before.kind is Kind.FILE and before.key != key:
+                self._batch.replaced(before)
+            if before is None:
+                self.tally.changed += 1
+            else:
+                self.tally.compare(before, seen.entry_of(item))

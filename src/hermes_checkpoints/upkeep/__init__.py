@@ -1,0 +1,1 @@
+"""Keeping a store small: counting, forgetting, reclaiming."""

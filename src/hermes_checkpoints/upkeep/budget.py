@@ -1,0 +1,211 @@
+"""Keeping a store within its budget while snapshots are taken.
+
+Asked at every take, from counters; what is slow is done in the background.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from hermes_checkpoints.contract import Backend, Growing, Place, Progress, StoreBusy, StoreError, silent
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.legacy import archives
+from hermes_checkpoints.opening import Opener
+from hermes_checkpoints.policy.budget import Removal, prune
+from hermes_checkpoints.results import Pruned
+from hermes_checkpoints.upkeep import background
+from hermes_checkpoints.upkeep.forgetting import carry_out, retain
+from hermes_checkpoints.upkeep.inventory import Inventory, part_name, take_inventory
+from hermes_checkpoints.upkeep.ledger import Count, Ledger
+from hermes_checkpoints.upkeep.meter import Meter, OutOfRoom
+from hermes_checkpoints.upkeep.reclaiming import measure_small, reclaim
+
+# Shares of the budget. A background process starts at the first and comes down to LOW; a take that finds the second,
+# because that process is switched off, was killed or is outrun, makes room itself before it stores anything.
+START, STALL, LOW = 0.75, 0.85, 0.65
+# Where a save stops; the rest is for what a reclaim writes before it deletes.
+FULL = 0.95
+# What a save that found no room is tried with, one after another: the share to come down to, and the one above which
+# even the last snapshots of other workspaces go.
+_STEPS = ((LOW, 1.0), (0.0, 1.0), (0.0, 0.6), (0.0, 0.3), (0.0, 0.0))
+# Nothing is tried again before the store has grown by so much of its budget, or by a quarter of what was left of it:
+# it may be that all of it must be kept.
+_GROWN = 0.02
+# Snapshots forgotten since the last reclaim that make another one worth it.
+_FORGOTTEN = 64
+
+T = TypeVar("T")
+log = logging.getLogger("hermes_checkpoints")
+
+
+class Budget:
+    """The budget of one store, and what keeps it."""
+
+    def __init__(self, opener: Opener, wait: float) -> None:
+        self.ledger = Ledger(opener.settings.store)
+        self._opener = opener
+        self._limits = opener.settings.limits
+        self._wait = wait
+        self.said: list[str] = []
+        """What was forgotten though nobody would expect it, for people to read."""
+
+    # At every take.
+
+    def within(self, backend: Backend, save: Callable[[Growing], T]) -> T:
+        """Have something saved without the store outgrowing its budget, and counted.
+
+        ``save`` is called again when it was stopped for want of room and room
+        was made; the last time without a limit, since a snapshot that alone
+        exceeds the budget is better than none.
+        """
+        if self._is_spent():
+            self._try_to_make_room(LOW, STALL)
+        for share, last_resort in _STEPS:
+            try:
+                with self._meter(backend) as meter:
+                    saved = save(meter)
+                break
+            except OutOfRoom as error:
+                if error.alone:
+                    saved = self._without_limit(backend, save)
+                    break
+                self._try_to_make_room(share, last_resort)
+        else:
+            saved = self._without_limit(backend, save)
+        self._look_after()
+        return saved
+
+    def _without_limit(self, backend: Backend, save: Callable[[Growing], T]) -> T:
+        with self._meter(backend, limited=False) as meter:
+            return save(meter)
+
+    def _meter(self, backend: Backend, *, limited: bool = True) -> Meter:
+        limit = int(FULL * self._limits.max_total_size) if limited else 0
+        return Meter(self.ledger, part_name(backend), limit)
+
+    def _is_spent(self) -> bool:
+        limit, count = self._limits.max_total_size, self.ledger.total()
+        return bool(limit) and count.size > STALL * limit and self._has_grown(count)
+
+    def _try_to_make_room(self, share: float, last_resort: float) -> None:
+        try:
+            self.make_room(share, last_resort)
+        except StoreBusy as error:
+            log.warning("no room could be made: %s", error)
+
+    def after_take(self, place: Place) -> None:
+        """Forget what is beyond the limits of a workspace, whose lock is held."""
+        retain(place, self._opener.holders(place), self._limits, self._opener, self.ledger)
+
+    def _look_after(self) -> None:
+        """Start the process in the background if it is due and none is at work. No lock is held."""
+        if not self._is_due() or not background.allowed():
+            return
+        try:
+            with locked(self._at_work, wait=0):
+                pass
+        except StoreError:
+            return
+        background.start(self._opener.settings.base)
+
+    def _is_due(self) -> bool:
+        limit, count = self._limits.max_total_size, self.ledger.total()
+        pressed = (limit and count.size > START * limit) or self._missing_on_disk(count.size)
+        return count.forgotten >= _FORGOTTEN or bool(pressed and self._has_grown(count))
+
+    def _has_grown(self, count: Count) -> bool:
+        limit = self._limits.max_total_size or count.measured
+        left = (limit - count.measured) / 4
+        return count.size - count.measured >= (min(_GROWN * limit, left) if left > 0 else _GROWN * limit)
+
+    def _missing_on_disk(self, size: int) -> int:
+        """Bytes by which the disk is fuller than it is to be; at most all that the store has."""
+        try:
+            disk = os.statvfs(self._opener.settings.store)
+        except OSError:
+            return 0
+        missing = int(self._limits.min_free_disk * disk.f_blocks - disk.f_bavail) * disk.f_frsize
+        return max(0, min(missing, size))
+
+    # When there is something to do.
+
+    @property
+    def _at_work(self) -> Path:
+        """The lock of whoever is bringing the store's size down."""
+        return self._opener.settings.store / "locks" / "upkeep"
+
+    def make_room(
+        self,
+        share: float = LOW,
+        last_resort: float = STALL,
+        *,
+        above: float = 0,
+        wait: float | None = None,
+        until: float = math.inf,
+        progress: Progress = silent,
+    ) -> Pruned:
+        """Bring the store down to a share of its budget: garbage first, then what the policy says.
+
+        What nobody would expect to go goes only above the share ``last_resort``.
+        With ``above``, a larger share, only if the store still exceeds that without its garbage.
+        One process at a time. Whoever finds another one at work waits for it
+        (``wait`` seconds, by default as long as for any lock) and looks again.
+        Raises ``StoreBusy``.
+        """
+        with locked(self._at_work, wait=self._wait if wait is None else wait):
+            inventory = take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
+            size, complete = self._reclaimed(inventory, until, progress)
+            allowed = self._allowed(share, size)
+            if size <= self._allowed(max(share, above), size) or not complete:
+                return Pruned(())
+            # For a disk that others have filled, nobody loses the last snapshot.
+            last_resort_at = int(last_resort * self._limits.max_total_size) if self._limits.max_total_size else size
+            plan = prune(
+                inventory.holdings,
+                inventory.archives,
+                inventory.shares(),
+                size=size,
+                allowed=allowed,
+                limits=self._limits,
+                now=time.time(),
+                only_for_room=True,
+                last_resort=max(last_resort_at, allowed),
+            )
+            pruned = carry_out(plan, self._opener, self.ledger, 0, progress)
+            for removal in pruned.done:
+                if removal.loud:
+                    log.warning("%s", loud(removal))
+                    self.said.append(loud(removal))
+            size, complete = self._reclaimed(inventory, until, progress)
+            if complete and size > max(allowed, START * self._limits.max_total_size):
+                self._reclaimed(inventory, until, progress, thorough=True)
+            return pruned
+
+    def _allowed(self, share: float, size: int) -> int:
+        """Bytes that the store may have."""
+        allowed = size - self._missing_on_disk(size)
+        if self._limits.max_total_size:
+            allowed = min(allowed, int(share * self._limits.max_total_size))
+        return max(allowed, 1)
+
+    def _reclaimed(
+        self, inventory: Inventory, until: float, progress: Progress, *, thorough: bool = False
+    ) -> tuple[int, bool]:
+        """The store's size after a reclaim, archives included, and whether that was all of it."""
+        done = reclaim(inventory.parts, self.ledger, until, progress, thorough=thorough)
+        for trouble in done.troubles:
+            log.warning("not reclaimed: %s", trouble)
+        kept = sum(archive.size for archive in inventory.archives)
+        self.ledger.measured("archives", self.ledger.count("archives"), kept)
+        small = measure_small(self._opener.settings.store, self.ledger)
+        return done.after + kept + small, done.complete
+
+
+def loud(removal: Removal) -> str:
+    """What people are told of a removal that they would not expect."""
+    ids = ", ".join(snapshot.short_id for snapshot in removal.snapshots)
+    return f"{removal.workspace} lost {ids}: {removal.reason}. A larger max_total_size_mb in config.toml keeps more."

@@ -1,0 +1,89 @@
+"""Taking snapshots off the list, under the lock of their workspace."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hermes_checkpoints.contract import Backend, Place, Progress, Snapshot, StoreBusy, StoreError, silent
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.legacy import remove_archives
+from hermes_checkpoints.opening import Opener
+from hermes_checkpoints.policy.budget import Pruning, Removal
+from hermes_checkpoints.policy.retention import Limits, verdicts
+from hermes_checkpoints.records import forget_record
+from hermes_checkpoints.results import Failure, Forgotten, Pruned
+from hermes_checkpoints.upkeep import journal
+from hermes_checkpoints.upkeep.inventory import part_name, units_of
+from hermes_checkpoints.upkeep.ledger import Ledger
+from hermes_checkpoints.upkeep.pins import pins
+
+
+def workspace_lock(place: Place) -> Path:
+    """The lock that whoever takes, restores or forgets in a workspace holds."""
+    return place.store / "locks" / place.workspace_id
+
+
+def forget(place: Place, snapshots: Sequence[Snapshot], opener: Opener, ledger: Ledger) -> None:
+    """Forget snapshots of one workspace, whose lock is held. Raises ``StoreError``."""
+    for name in {snapshot.backend for snapshot in snapshots}:
+        backend = opener.open(name, place)
+        ids = [snapshot.id for snapshot in snapshots if snapshot.backend == name]
+        backend.forget(ids)
+        ledger.add(part_name(backend), 0, forgotten=len(ids))
+
+
+def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Opener, ledger: Ledger) -> None:
+    """Forget what is beyond the limits of a workspace, whose lock is held."""
+    units = units_of(backends)
+    snapshots = [snapshot for unit in units for snapshot in unit]
+    if len(snapshots) <= limits.max_snapshots:
+        return
+    snapshots.sort(key=lambda snapshot: snapshot.created_ns, reverse=True)
+    together = [frozenset(snapshot.id for snapshot in unit) for unit in units if len(unit) > 1]
+    judged = verdicts(snapshots, limits, pins(place.store, place.workspace_id), together)
+    beyond = [verdict.snapshot for verdict in judged if not verdict.keep]
+    if beyond:
+        forget(place, beyond, opener, ledger)
+
+
+def carry_out(pruning: Pruning, opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> Pruned:
+    """Do what a plan says, and nothing else; what was pinned since the plan was made stays."""
+    done: list[Removal] = []
+    failed: list[Failure] = []
+    for number, removal in enumerate(pruning.removals):
+        progress(number)
+        try:
+            if removal.archive is not None:
+                remove_archives(opener.settings.base, [removal.archive.path])
+            else:
+                _forget_removal(removal, opener, ledger, wait)
+        except StoreBusy:
+            failed.append(Failure(_subject(removal), "somebody is at work in it"))
+        except (StoreError, OSError) as error:
+            failed.append(Failure(_subject(removal), str(error)))
+        else:
+            done.append(removal)
+    journal.note(opener.settings.store, map(_entry, done))
+    return Pruned(tuple(done), tuple(failed))
+
+
+def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: float) -> None:
+    assert removal.workspace is not None
+    place = opener.place(removal.workspace)
+    with locked(workspace_lock(place), wait=wait):
+        pinned = pins(place.store, place.workspace_id)
+        if any(snapshot.id in pinned for snapshot in removal.snapshots):
+            raise StoreError("it was pinned meanwhile")
+        forget(place, removal.snapshots, opener, ledger)
+        if not any(True for backend in opener.holders(place) for _ in backend.snapshots()):
+            forget_record(place.store, place.workspace_id)
+
+
+def _subject(removal: Removal) -> str:
+    return os.fspath(removal.archive.path if removal.archive is not None else removal.workspace or "")
+
+
+def _entry(removal: Removal) -> Forgotten:
+    ids = tuple(snapshot.id for snapshot in removal.snapshots)
+    return Forgotten(time.time(), _subject(removal), ids, removal.reason, removal.loud)

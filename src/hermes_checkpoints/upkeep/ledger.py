@@ -1,0 +1,109 @@
+"""What a store takes on disk, counted as it grows, so that no take has to walk it.
+
+One small file for each part of the store (a backend's home): what was measured
+last, and then what each take added. A take that is killed leaves what it
+announced, so the count may be too high, and hardly ever too low; each
+reclaim measures anew. A lost file only means that the next reclaim measures.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.publish import private_directory, publish
+
+_COMPACTED_AT = 16 * 1024  # bytes of a file; some thousand turns without a reclaim
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One part, or several."""
+
+    size: int = 0
+    """Bytes on disk."""
+    measured: int = 0
+    """Of those, what the last measurement found."""
+    forgotten: int = 0
+    """Snapshots forgotten since."""
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.size + other.size, self.measured + other.measured, self.forgotten + other.forgotten)
+
+
+class Ledger:
+    """The counts of one store. ``part`` is a name without slashes."""
+
+    def __init__(self, store: Path) -> None:
+        self._directory = store / "used"
+        self._lock = store / "locks" / "used"
+
+    def total(self) -> Count:
+        """All parts together."""
+        try:
+            names = [name for name in os.listdir(self._directory) if not name.endswith(".new")]
+        except OSError:
+            return Count()
+        return sum((self.count(name) or Count() for name in names), Count())
+
+    def count(self, part: str) -> Count | None:
+        """One part; ``None`` when it was never counted."""
+        try:
+            return _parse((self._directory / part).read_bytes())
+        except OSError:
+            return None
+
+    def add(self, part: str, size: int, forgotten: int = 0) -> None:
+        """Note that a part has grown (or shrunk), and how many snapshots were forgotten in it.
+
+        Failing to is no failure of what was done: the next reclaim measures.
+        """
+        if not size and not forgotten:
+            return
+        with suppress(OSError, StoreError), self._alone():
+            # A blank first: half a line that a kill has left does not run into this one.
+            line = b"\n%+d %d\n" % (size, forgotten)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            fd = os.open(self._directory / part, flags, 0o600)
+            try:
+                os.write(fd, line)
+                length = os.fstat(fd).st_size
+            finally:
+                os.close(fd)
+            if length > _COMPACTED_AT and (count := self.count(part)) is not None:
+                self._write(part, count)
+
+    def measured(self, part: str, before: Count | None, size: int) -> None:
+        """Put what was measured in the place of what was counted up to ``before``, and keep what came since."""
+        before = before or Count()
+        with suppress(OSError, StoreError), self._alone():
+            now = self.count(part) or before
+            since = max(now.size - before.size, 0)  # a second measurement meanwhile: nothing is counted twice for long
+            self._write(part, Count(size + since, size, max(now.forgotten - before.forgotten, 0)))
+
+    def _write(self, part: str, count: Count) -> None:
+        line = b"=%d %d\n%+d 0\n" % (count.measured, count.forgotten, count.size - count.measured)
+        publish(self._directory / part, line, scratch=self._directory, durable=False)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        private_directory(self._directory)
+        with locked(self._lock):
+            yield
+
+
+def _parse(data: bytes) -> Count:
+    size = measured = forgotten = 0
+    for line in data.split(b"\n"):
+        figures = line.split()
+        with suppress(ValueError, IndexError):  # half a line
+            if line.startswith(b"="):
+                size = measured = int(figures[0][1:])
+                forgotten = int(figures[1])
+            else:
+                forgotten += int(figures[1])
+                size += int(figures[0])
+    return Count(max(size, 0), measured, forgotten)

@@ -1,0 +1,57 @@
+"""Getting space back, and measuring what is left."""
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from hermes_checkpoints.contract import Backend, Progress, StoreBusy, StoreError, silent
+from hermes_checkpoints.kit.store.space import space_of
+from hermes_checkpoints.results import Reclaimed
+from hermes_checkpoints.upkeep.ledger import Ledger
+
+
+def reclaim(
+    parts: Mapping[str, Backend],
+    ledger: Ledger,
+    until: float = math.inf,
+    progress: Progress = silent,
+    *,
+    thorough: bool = False,
+) -> Reclaimed:
+    """Reclaim every part, and put what is measured then into the ledger."""
+    before = after = 0
+    complete = True
+    troubles = []
+    for name, backend in parts.items():
+        counted = ledger.count(name)
+        before += counted.size if counted is not None else backend.usage().real
+        try:
+            complete &= backend.reclaim(until, progress, thorough=thorough)
+        except StoreBusy:
+            complete = False
+        except StoreError as error:  # the other parts can still be
+            troubles.append(f"{name}: {error}")
+            complete = False
+        after += measure(name, backend, ledger)
+    return Reclaimed(before, after, complete, tuple(troubles))
+
+
+def measure(name: str, backend: Backend, ledger: Ledger) -> int:
+    """Bytes that a part takes on disk, which the ledger counts from then on."""
+    counted = ledger.count(name)
+    size = backend.usage().real
+    ledger.measured(name, counted, size)
+    return size
+
+
+def deadline(seconds: float | None) -> float:
+    """The moment of ``time.monotonic`` in so many seconds; never, for ``None``."""
+    return math.inf if seconds is None else time.monotonic() + seconds
+
+
+def measure_small(store: Path, ledger: Ledger) -> int:
+    """Bytes of what is in a store beside its parts: records, pins, locks, counts."""
+    size = sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used"))
+    ledger.measured("small", ledger.count("small"), size)
+    return size

@@ -1,0 +1,151 @@
+"""What people ask for to keep a store small; each asks the pure policy first, and then does just that."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hermes_checkpoints.contract import CheckpointError, Progress, Snapshot, StoreError, silent
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.legacy import archives, remove_archives
+from hermes_checkpoints.opening import Opener
+from hermes_checkpoints.policy import budget as policy
+from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
+from hermes_checkpoints.upkeep import clearing, pins, purging
+from hermes_checkpoints.upkeep.budget import LOW, START, Budget
+from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
+from hermes_checkpoints.upkeep.inventory import Inventory, parts, take_inventory, units_of
+from hermes_checkpoints.upkeep.reclaiming import reclaim
+from hermes_checkpoints.upkeep.status import survey
+
+PathLike = str | os.PathLike[str]
+
+
+class Upkeep:
+    """The size of one store, and what is kept in it."""
+
+    def __init__(self, opener: Opener, wait: float, progress: Progress = silent) -> None:
+        self.budget = Budget(opener, wait)
+        self._opener = opener
+        self._wait = wait
+        self._progress = progress
+
+    def status(self) -> Status:
+        """What the store takes on disk, measured, and what each workspace and snapshot holds of that."""
+        return survey(self._opener)
+
+    def plan(
+        self, *, retention_days: float | None = None, max_total_size: int | None = None, orphans: bool = True
+    ) -> policy.Pruning:
+        """What ``prune`` would forget now, each with its reason. Nothing is changed.
+
+        ``retention_days`` and ``max_total_size`` (bytes, 0: no limit) replace
+        the store's own; without ``orphans`` workspaces that are gone stay.
+        """
+        limits = self._opener.settings.limits
+        if retention_days is not None:
+            limits = replace(limits, retention_days=retention_days)
+        if max_total_size is not None:
+            limits = replace(limits, max_total_size=max_total_size)
+        inventory = self._inventory()
+        size = sum(used.real for used in inventory.usage().values()) + sum(one.size for one in inventory.archives)
+        return policy.prune(
+            inventory.holdings,
+            inventory.archives,
+            inventory.shares(),
+            size=size,
+            allowed=limits.max_total_size,
+            limits=limits,
+            now=time.time(),
+            orphans=orphans,
+        )
+
+    def prune(self, plan: policy.Pruning) -> tuple[Pruned, Reclaimed]:
+        """Forget what the plan says, exactly that, and get its space back."""
+        pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)
+        return pruned, self._reclaim()
+
+    def maintain(self, seconds: float | None = None, *, background: bool = False) -> Reclaimed:
+        """Get the space of what was forgotten back, and come down to the budget if the store exceeds it.
+
+        Stops after ``seconds``, if given. ``background``: gives up at once when
+        somebody else is at it.
+        """
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        clearing.sweep(self._opener, self._progress)
+        before = self.budget.ledger.total().size
+        wait = 0 if background else None
+        self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
+        after = self.budget.ledger.total()
+        return Reclaimed(before, after.size, after.forgotten == 0)
+
+    def forget(self, snapshots: Sequence[Snapshot]) -> None:
+        """Forget snapshots of one workspace at once; their space comes back with the next reclaim.
+
+        Raises ``CheckpointError`` with nothing changed when one is pinned, or
+        is part of a history that can only be forgotten as a whole.
+        """
+        if not snapshots:
+            return
+        place = self._opener.place(snapshots[0].workspace)
+        with locked(workspace_lock(place), wait=self._wait):
+            labels = pins.pins(place.store, place.workspace_id)
+            going = {snapshot.id for snapshot in snapshots}
+            for snapshot in snapshots:
+                if snapshot.id in labels:
+                    raise CheckpointError(f"{snapshot.short_id} is pinned. Nothing was forgotten; unpin it first.")
+            for unit in units_of(self._opener.holders(place)):
+                ids = {snapshot.id for snapshot in unit}
+                if ids & going and not ids <= going:
+                    raise CheckpointError(
+                        f"{unit[0].short_id} and {len(ids) - 1} more were made by another program and can only be "
+                        "forgotten all together. Nothing was forgotten; name all of them."
+                    )
+            forget(place, snapshots, self._opener, self.budget.ledger)
+
+    def pin(self, snapshot: Snapshot, label: str = "") -> None:
+        """Keep a snapshot until it is unpinned, under a label for people. Raises ``StoreError``."""
+        place = self._opener.place(snapshot.workspace)
+        with locked(workspace_lock(place), wait=self._wait):  # not while somebody forgets it
+            if all(held.id != snapshot.id for held in self._opener.open(snapshot.backend, place).snapshots()):
+                raise StoreError(f"{snapshot.short_id} was forgotten meanwhile. Nothing was pinned.")
+            pins.pin(place.store, place.workspace_id, snapshot.id, label)
+
+    def unpin(self, snapshot: Snapshot) -> bool:
+        """Let a snapshot go with the others again; whether it was pinned. Raises ``StoreError``."""
+        place = self._opener.place(snapshot.workspace)
+        return pins.unpin(place.store, place.workspace_id, snapshot.id)
+
+    def pins(self, workspace: PathLike) -> dict[str, str]:
+        """The labels of a workspace's pinned snapshots, by id."""
+        place = self._opener.place(workspace)
+        return pins.pins(place.store, place.workspace_id)
+
+    def purge(self, workspace: PathLike, path: str) -> Purged:
+        """Take a path, and all below it, out of every snapshot of a workspace, for good.
+
+        The snapshots that held it get new ids. Raises ``PathNotFound`` when none does.
+        """
+        place = self._opener.place(workspace)
+        with locked(workspace_lock(place), wait=self._wait):
+            return purging.purge(place, path, self._opener, self.budget.ledger, self._progress)
+
+    def clear(self) -> int:
+        """Remove every snapshot of every workspace and all archives; bytes that came back, nearly."""
+        before = self.status().real
+        clearing.clear(self._opener, self.budget.ledger, self._wait, self._progress)
+        self.clear_legacy()
+        return before
+
+    def clear_legacy(self) -> Sequence[policy.Archive]:
+        """Remove the archives of old checkpoints; what they were."""
+        found = [*archives(self._opener.settings.base)]
+        remove_archives(self._opener.settings.base, [archive.path for archive in found])
+        return found
+
+    def _inventory(self) -> Inventory:
+        return take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
+
+    def _reclaim(self) -> Reclaimed:
+        return reclaim(parts(self._opener), self.budget.ledger, progress=self._progress)
