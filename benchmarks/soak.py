@@ -165,12 +165,12 @@ def _start(soak: Soak, number: int) -> subprocess.Popen[bytes]:
 
 def _kill_background(soak: Soak) -> None:
     """Kill whatever process reclaims this store."""
-    wanted = os.fsencode(soak.store)
+    wanted = {b"hermes_checkpoints.upkeep.background", os.fsencode(soak.store)}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"maintain" in words and wanted in words:
+                if wanted <= set(words):
                     os.kill(int(entry.name), signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import pickle
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -112,6 +113,31 @@ def fresh_directory() -> Iterator[Path]:
     directory = public_directory("hermes-checkpoints-test-")
     yield directory
     remove_tree(directory)
+
+
+class Volume:
+    """Something that can be mounted on a directory and unmounted again, in the tests' own mount namespace."""
+
+    def __init__(self) -> None:
+        self.mounted: list[Path] = []
+
+    def mount(self, directory: Path) -> None:
+        subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+        self.mounted.append(directory)
+
+    def unmount(self, directory: Path) -> None:
+        subprocess.run(["umount", directory], check=True)
+        self.mounted.remove(directory)
+
+
+@pytest.fixture
+def volume(small_filesystem: Callable[[str, int], AbstractContextManager[Filesystem]]) -> Iterator[Volume]:
+    """A volume; skips where nothing can be mounted."""
+    with small_filesystem("ext4", 16):
+        made = Volume()
+        yield made
+        for directory in [*made.mounted]:
+            made.unmount(directory)
 
 
 class OrdinaryUser:

@@ -100,6 +100,13 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
                 stream.close()
 
 
+def roomy(store: Path) -> Path:
+    """A store that keeps every snapshot of these tests."""
+    (store / "store").mkdir(mode=0o700, parents=True)
+    (store / "store" / "config.toml").write_text("max_snapshots = 1000\n")
+    return store
+
+
 def filled(workspace: Path, files: int) -> Path:
     workspace.mkdir(parents=True)
     for number in range(files):
@@ -116,7 +123,7 @@ def end(process: subprocess.Popen[bytes]) -> list[tuple[str, object]]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_with_workspaces_of_their_own_do_not_hinder_each_other(backend, processes, fresh_directory, start):
-    store = fresh_directory / "store"
+    store = roomy(fresh_directory / "store")
     workspaces = [filled(fresh_directory / f"workspace-{number}", 100) for number in range(processes)]
     agents = [start(_AGENT, workspace, store, backend, "mine", ROUNDS) for workspace in workspaces]
     for agent in agents:
@@ -137,7 +144,7 @@ def test_processes_with_workspaces_of_their_own_do_not_hinder_each_other(backend
 def test_processes_that_share_a_workspace_each_find_their_edit_in_the_snapshot(
     backend, processes, fresh_directory, start
 ):
-    store, workspace = fresh_directory / "store", filled(fresh_directory / "workspace", 100)
+    store, workspace = roomy(fresh_directory / "store"), filled(fresh_directory / "workspace", 100)
     base = picture(workspace)
     with Engine(store=store, backend=backend) as engine:
         engine.snapshot(workspace)
@@ -167,7 +174,7 @@ def test_processes_that_share_a_workspace_each_find_their_edit_in_the_snapshot(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_process_killed_in_a_snapshot_leaves_nothing_in_the_way_of_the_next(backend, fresh_directory, start):
-    store, workspace = fresh_directory / "store", filled(fresh_directory / "workspace", 400)
+    store, workspace = roomy(fresh_directory / "store"), filled(fresh_directory / "workspace", 400)
     chance = random.Random(20)
     pictures = {}
     longest = 0.0

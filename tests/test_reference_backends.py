@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from hermes_checkpoints import Engine, plugins
-from hermes_checkpoints.contract import Backend, Entry, Kind, Note, Place, RestoreRefused, Scope, StoreError
+from hermes_checkpoints.contract import Backend, Capability, Entry, Kind, Note, Place, RestoreRefused, Scope, StoreError
 from hermes_checkpoints.results import Taken
 from hermes_checkpoints.testing import FaultyBackend, MemoryBackend
 from hermes_checkpoints.testing.trees import EVERYTHING, pictured, populate, take
@@ -15,7 +15,9 @@ from hermes_checkpoints.testing.witness import difference, picture
 
 # Those that do not load are test_conformance.py's to report.
 TREES = {"memory": MemoryBackend} | {
-    name: found for name, found in plugins.load_all().items() if isinstance(found, type) and issubclass(found, Backend)
+    name: found
+    for name, found in plugins.load_all().items()
+    if isinstance(found, type) and issubclass(found, Backend) and Capability.FOREIGN not in found.capabilities
 }
 
 

@@ -50,7 +50,7 @@ def give_back(path: Path, ranges: Sequence[Range], *, thorough: bool, whole_exte
             for start, end in zip(starts, ends, strict=True):
                 yield from _written_anew(fd, start, end)
         for start, end in ranges:
-            inner, outer = -(-start // block) * block, end // block * block
+            inner, outer = _whole_blocks(fd, start, end, block)
             punched = inner < outer and _punch(fd, inner, outer - inner)
             if thorough:
                 for first, last in ((start, inner), (outer, end)) if punched else ((start, end),):
@@ -77,7 +77,7 @@ def _written_anew(fd: int, start: int, end: int) -> Iterator[int]:
 
 def _is_worth_it(fd: int, start: int, end: int, block: int, *, thorough: bool) -> bool:
     if not thorough:
-        start, end = -(-start // block) * block, end // block * block
+        start, end = _whole_blocks(fd, start, end, block)
     if start >= end:
         return False
     try:
@@ -92,6 +92,12 @@ def _is_worth_it(fd: int, start: int, end: int, block: int, *, thorough: bool) -
             return bool(found)
         at += len(found)
     return at < end
+
+
+def _whole_blocks(fd: int, start: int, end: int, block: int) -> Range:
+    """The blocks that have nothing else in them. The last of a file may be short (on macOS: not known)."""
+    reaches_end = sys.platform == "linux" and end >= os.fstat(fd).st_size
+    return -(-start // block) * block, (-(-end // block) if reaches_end else end // block) * block
 
 
 def _punch(fd: int, offset: int, length: int) -> bool:

@@ -29,10 +29,7 @@ from hermes_checkpoints.across import Held
 from hermes_checkpoints.contract import (
     Backend,
     Growing,
-    Kind,
-    LeftOut,
     Note,
-    PathNotFound,
     Place,
     Progress,
     RestoreRefused,
@@ -56,7 +53,7 @@ from hermes_checkpoints.records import records, touch_record
 from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
-from hermes_checkpoints.survey import enclosing
+from hermes_checkpoints.survey import content, describe, enclosing
 from hermes_checkpoints.upkeep.upkeep import Upkeep
 
 PathLike = str | os.PathLike[str]
@@ -155,13 +152,7 @@ class Engine:
     def show(self, workspace: PathLike, ref: str) -> results.Shown:
         """One snapshot in figures, and everything that it left out."""
         _, snapshot, backend = self._found(workspace, ref)
-        counts = dict.fromkeys(Kind, 0)
-        left_out = []
-        for path, entry in backend.entries(snapshot.id):
-            counts[entry.kind] += 1 if path else 0
-            if not entry.held:
-                left_out.append(LeftOut(path, entry.reason))
-        return results.Shown(snapshot, counts[Kind.FILE], counts[Kind.DIR], counts[Kind.LINK], snapshot.size, left_out)
+        return describe(backend, snapshot)
 
     def diff(
         self, workspace: PathLike, ref: str | None = None, paths: Sequence[str] = ()
@@ -173,11 +164,7 @@ class Engine:
     def read(self, workspace: PathLike, ref: str, path: str) -> BinaryIO:
         """The content of a file in a snapshot. Raises ``PathNotFound``."""
         _, snapshot, backend = self._found(workspace, ref)
-        entry = backend.entry(snapshot.id, path)
-        if entry.kind is not Kind.FILE:
-            what = str(entry.reason) if not entry.held else entry.kind.name.lower()
-            raise PathNotFound(f"{path!r} is not a file in snapshot {snapshot.short_id} ({what}).")
-        return backend.read(entry)
+        return content(backend, snapshot, path)
 
     def export(self, workspace: PathLike, ref: str, target: PathLike) -> results.Exported:
         """Lay a snapshot out as a directory to look around in, as clones where that is possible.
@@ -234,12 +221,12 @@ class Engine:
         declined = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
-        with self._alone(place):
-            saving = self._opener.saving(place, backend)
-            scope, progress = self.settings.scope, self._progress
-            done = roll_back(backend, saving, place, scope, target, restoring, options, progress, reference)
+        saving, scope, progress = self._opener.saving(place, backend), self.settings.scope, self._progress
+        with self._alone(place), self.upkeep.budget.counted(saving) as growing:
+            done = roll_back(backend, saving, place, scope, target, restoring, options, progress, growing, reference)
             held = self._opener.holding(place) or (saving.name,)
             touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
+            self.upkeep.budget.after_take(place)
         return done
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:

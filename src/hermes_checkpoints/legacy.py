@@ -14,6 +14,8 @@ from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.policy.budget import Archive
 
 _PREFIX = "legacy-"
+# Nothing else is ours to remove: a store may be made in a directory where somebody keeps "legacy-app".
+_ARCHIVE = re.compile(r"legacy-\d{8}-\d{6}")
 _REPOSITORY = re.compile("[0-9a-f]{16}")
 
 
@@ -45,7 +47,7 @@ def archives(base: Path) -> Sequence[Archive]:
     """Every archive, the oldest first: bytes on disk, and when something was put into it last."""
     found = []
     for child in _directories(base):
-        if child.name.startswith(_PREFIX):
+        if _ARCHIVE.fullmatch(child.name):
             with suppress(FileNotFoundError):
                 found.append(Archive(child, space_of(child).real, child.lstat().st_mtime))
     return sorted(found, key=lambda archive: (archive.mtime, archive.path))
@@ -59,7 +61,7 @@ def remove_archives(base: Path, paths: Iterable[Path]) -> None:
     """
     wanted = list(paths)
     for path in wanted:
-        if path.parent != base or not path.name.startswith(_PREFIX) or not _is_directory(path, missing=True):
+        if path.parent != base or not _ARCHIVE.fullmatch(path.name) or not _is_directory(path, missing=True):
             raise CheckpointError(f"{path} is no archive of old snapshots in {base}. Nothing was removed.")
     for path in wanted:
         try:

@@ -5,6 +5,7 @@ Records only save looking: a lost one is made anew from the snapshots. The keys
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -40,20 +41,23 @@ def _read(path: Path) -> Record | None:
     try:
         raw = json.loads(path.read_bytes())
         workspace = Path(os.fsdecode(raw["workdir"].encode("utf-8", "surrogateescape")))
-        backends = tuple(str(name) for name in raw.get("backends", ()))
+        backends = tuple(str(name) for name in list[object](raw.get("backends", ())))
         parent = tuple(map(int, raw["parent"])) if "parent" in raw else None
-        if parent is not None and len(parent) != 3:
-            return None
-        return Record(workspace, float(raw["created_at"]), float(raw["last_touch"]), backends, parent)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        created_at, last_touch = float(raw["created_at"]), float(raw["last_touch"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+    if Place(path.parent, workspace).workspace_id != path.stem or not math.isfinite(created_at + last_touch):
+        return None
+    if parent is not None and len(parent) != 3:
+        return None
+    return Record(workspace, created_at, last_touch, backends, parent)
 
 
 def records(store: Path) -> Iterator[Record]:
-    """Every workspace on record."""
+    """Every workspace on record; none where the records cannot be read."""
     try:
         found = sorted(entry.name for entry in os.scandir(store / "projects") if entry.name.endswith(".json"))
-    except FileNotFoundError:
+    except OSError:
         return
     for name in found:
         record = _read(store / "projects" / name)

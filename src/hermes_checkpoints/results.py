@@ -175,16 +175,22 @@ class Status:
     """Old checkpoints of Hermes that were moved aside."""
     forgotten: Sequence[Forgotten] = ()
     """What was forgotten for room lately, oldest first."""
+    beside: int = 0
+    """Bytes of the store's own records, pins, locks and counts."""
 
     @property
     def real(self) -> int:
         """Bytes that would come back if all of it were removed: what the budget is about."""
-        return sum(used.real for used in self.usage.values()) + sum(archive.size for archive in self.archives)
+        return sum(used.real for used in self.usage.values()) + self._kept
 
     @property
     def apparent(self) -> int:
         """Bytes of everything that is stored, whoever shares their blocks."""
-        return sum(used.apparent for used in self.usage.values()) + sum(archive.size for archive in self.archives)
+        return sum(used.apparent for used in self.usage.values()) + self._kept
+
+    @property
+    def _kept(self) -> int:
+        return self.beside + sum(archive.size for archive in self.archives)
 
 
 @dataclass(frozen=True, slots=True)

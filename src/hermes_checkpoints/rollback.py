@@ -11,6 +11,7 @@ from hermes_checkpoints.contract import (
     Capability,
     Change,
     CheckpointError,
+    Growing,
     Kind,
     Note,
     PathNotFound,
@@ -23,7 +24,9 @@ from hermes_checkpoints.contract import (
     Snapshot,
     ancestors,
     same,
+    silent,
     split_path,
+    unbounded,
 )
 from hermes_checkpoints.evidence import HermesThen, RulesOfThen
 from hermes_checkpoints.policy.plan import Plan, make_plan
@@ -65,7 +68,8 @@ def roll_back(
     target: Snapshot,
     restoring: Restoring,
     options: Options,
-    progress: Progress,
+    progress: Progress = silent,
+    growing: Growing = unbounded,
     reference: Held | None = None,
 ) -> Restored:
     """Save the present state, then make it the target's, within the selection.
@@ -79,7 +83,7 @@ def roll_back(
     try:
         if restoring.paths:  # a path that nobody knows shall not cost a safety snapshot, which undo would go by
             preview(backend, type(saving), scope, target, restoring.paths, reference)
-        safety = _save_first(saving, scope, restoring, progress)
+        safety = _save_first(saving, scope, restoring, progress, growing)
         present = Held(saving, safety.latest.id)
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         if reference is None:
@@ -107,11 +111,11 @@ def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
     )
 
 
-def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: Progress) -> Saved:
+def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: Progress, growing: Growing) -> Saved:
     action = {"restore": "before restoring", "undo": "before undoing to", "redo": "before redoing to"}
     note = Note(f"{action[restoring.action]} {restoring.target[:10]}", restoring=restoring)
     try:
-        return backend.save(scope, note, progress)
+        return backend.save(scope, note, progress, growing)
     except CheckpointError as error:
         raise RestoreRefused(
             f"the present state could not be saved first, so nothing was restored or changed: {error}"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from commandline import add_snapshots
 from hermes_checkpoints.cli import main
 
 
@@ -47,3 +48,18 @@ def workspace(tmp_path, monkeypatch):
     (workspace / "link").symlink_to("notes.txt")
     monkeypatch.chdir(workspace)
     return workspace
+
+
+@pytest.fixture
+def base(clean_environment):
+    """Where the store is by default."""
+    return clean_environment / ".hermes" / "checkpoints"
+
+
+@pytest.fixture
+def other(run, tmp_path):
+    """Another workspace, with one snapshot that is older than all else."""
+    other = tmp_path / "other"
+    other.mkdir()
+    add_snapshots(run, other, 1)
+    return other

@@ -1,15 +1,17 @@
 """How the words of a command line are understood."""
 
 import re
+import shlex
 import subprocess
 import sys
+from argparse import SUPPRESS
 from pathlib import Path
 
 import pytest
 
 from commandline import damage
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.arguments import COMMANDS, EVERYWHERE, OPTIONS
+from hermes_checkpoints.cli.arguments import COMMANDS, EVERYWHERE, OPTIONS, parse
 from hermes_checkpoints.testing.witness import difference, picture
 
 
@@ -76,7 +78,19 @@ def test_options_may_stand_anywhere(run, workspace, tmp_path):
         ["restore"],
         ["cat", "1"],
         ["list", "a", "b"],
-        ["status", "."],
+        ["status", ".", "."],
+        ["forget"],
+        ["forget", "1", ""],
+        ["forget", "1", "--dir", ""],
+        ["forget", "1", "--", "-x"],
+        ["pin", "1", "--label"],
+        ["purge", "../x", "--yes"],
+        ["purge", "", "--yes"],
+        ["prune", "--max-size-mb", "-1"],
+        ["prune", "--max-size-mb", "nan"],
+        ["prune", "--retention-days", "1e99"],
+        ["prune", "."],
+        ["clear", "--yes"],
         ["restore", "1", "--ye"],
         ["restore", "1", ""],
         ["list", ""],
@@ -141,7 +155,8 @@ def test_help_names_every_command_option_and_exit_code(run):
     assert all(meaning in overview for meaning in codes.MEANINGS.values())
     for name, command in COMMANDS.items():
         told = run(name, "--help").out.decode()
-        assert all(word in told for word in (*command.required, *command.optional, *command.options, *EVERYWHERE))
+        offered = [option for option in command.options if OPTIONS[option]["help"] is not SUPPRESS]
+        assert all(word in told for word in (*command.taken, *offered, *EVERYWHERE))
 
 
 def test_the_page_about_the_command_line_leaves_nothing_out():
@@ -150,3 +165,12 @@ def test_the_page_about_the_command_line_leaves_nothing_out():
         assert f"`{word}" in page or f" {word}" in page, word
     for code in codes.MEANINGS:
         assert f"| {code} |" in page
+
+
+def test_every_command_that_the_pages_show_is_understood():
+    root = Path(__file__).parent.parent.parent
+    shown = "\n".join((root / page).read_text() for page in ("README.md", "docs/command-line.md"))
+    lines = re.findall(r"^\$ hermes-checkpoints (.*?)(?:\s{2,}#.*)?$", shown, re.MULTILINE)
+    assert {line.split()[0] for line in lines} >= {"status", "pin", "prune", "forget", "purge"}
+    for line in lines:
+        assert parse(shlex.split(line)).command == line.split()[0]

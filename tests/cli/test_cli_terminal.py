@@ -51,6 +51,12 @@ def test_every_command_draws_on_a_terminal(run, workspace):
         (["diff", "--stat"], b"notes.txt"),
         (["backends"], b"chosen"),
         (["status"], str(workspace).encode()),
+        (["status", "."], b"[red]reason"),
+        (["pin", "1", "--label", "[red]kept"], b"[red]kept"),
+        (["unpin", "1"], b"unpinned"),
+        (["prune", "--dry-run"], b"Nothing to forget"),
+        (["maintain"], b"before"),
+        (["clear-legacy", "-f"], b"0 archives"),
         (["snapshot"], b"taken"),
     ):
         code, drawn = on_a_terminal(*words, env={"NO_COLOR": "1", "COLUMNS": "400"})

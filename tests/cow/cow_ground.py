@@ -86,3 +86,23 @@ def data_files(home: Path) -> list[Path]:
 def raw_bytes(home: Path) -> bytes:
     """Everything that can be read in a store."""
     return b"".join(path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file())
+
+
+def packed_turn(ground, turn, files=30, size=40_000):
+    """A snapshot that packs that many new small files into its ``data``."""
+    contents = {f"{turn} {number}": ground.write(f"{turn} {number}", size) for number in range(files)}
+    return ground.take(), contents
+
+
+def half_dead(ground):
+    """A batch of which a later snapshot leans on every third file only; that snapshot, and what it holds."""
+    ground.write("first", 10)
+    ground.take()
+    doomed, contents = packed_turn(ground, "packed")
+    for number in range(30):
+        if number % 3:
+            (ground.workspace / f"packed {number}").unlink()
+            del contents[f"packed {number}"]
+    kept = ground.take()
+    ground.backend.forget([doomed.id])
+    return kept, contents

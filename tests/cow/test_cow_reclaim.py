@@ -5,35 +5,14 @@ import threading
 import time
 
 import pytest
-from cow_ground import MB, allocated, data_files, free_space, ground_at, raw_bytes
+from cow_ground import MB, allocated, data_files, free_space, ground_at, half_dead, packed_turn, raw_bytes
 
-from hermes_checkpoints.contract import StoreBusy, StoreDamaged
+from hermes_checkpoints.contract import StoreBusy
 from hermes_checkpoints.kit import locked
-from hermes_checkpoints_cow.marking import Live
-
-
-def _packed_turn(ground, turn, files=30, size=40_000):
-    """A snapshot that packs that many new small files into its ``data``."""
-    contents = {f"{turn} {number}": ground.write(f"{turn} {number}", size) for number in range(files)}
-    return ground.take(), contents
-
-
-def _half_dead(ground):
-    """A batch of which a later snapshot leans on every third file only; that snapshot, and what it holds."""
-    ground.write("first", 10)
-    ground.take()
-    doomed, contents = _packed_turn(ground, "packed")
-    for number in range(30):
-        if number % 3:
-            (ground.workspace / f"packed {number}").unlink()
-            del contents[f"packed {number}"]
-    kept = ground.take()
-    ground.backend.forget([doomed.id])
-    return kept, contents
 
 
 def test_dead_ranges_of_a_live_batch_become_holes_and_live_contents_stay(ground):
-    kept, contents = _half_dead(ground)
+    kept, contents = half_dead(ground)
     data = max(data_files(ground.home), key=lambda path: path.stat().st_size)
     size, before, mode = data.stat().st_size, allocated(data), data.stat().st_mode
     assert ground.backend.reclaim()
@@ -48,7 +27,7 @@ def test_holes_give_back_to_the_disk_what_usage_says(ground):
     """On Btrfs a hole alone frees nothing: the extent stays while any part of it is in use."""
     ground.write("first", 10)
     ground.take()
-    doomed, _ = _packed_turn(ground, "packed", files=120, size=60_000)
+    doomed, _ = packed_turn(ground, "packed", files=120, size=60_000)
     for number in range(120):
         if number % 4:
             (ground.workspace / f"packed {number}").unlink()
@@ -63,7 +42,7 @@ def test_holes_give_back_to_the_disk_what_usage_says(ground):
 
 
 def test_what_is_a_hole_already_is_not_touched_again(ground):
-    _half_dead(ground)
+    half_dead(ground)
     ground.backend.reclaim()
     before = {path: path.stat().st_ctime_ns for path in ground.home.rglob("*")}
     ground.backend.reclaim()
@@ -109,7 +88,7 @@ def test_an_ordinary_user_can_reclaim(on_filesystem, as_user):
 
     def reclaimed():
         with ground_at(on_filesystem) as ground:
-            kept, contents = _half_dead(ground)
+            kept, contents = half_dead(ground)
             assert os.geteuid() != 0
             assert ground.backend.reclaim(thorough=True)
             assert all(ground.read(kept, name) == content for name, content in contents.items())
@@ -123,7 +102,7 @@ def test_no_extra_space_is_needed(ground):
     ground.write("first", 10)
     doomed = [ground.take()]
     for turn in range(12):
-        doomed.append(_packed_turn(ground, turn)[0])
+        doomed.append(packed_turn(ground, turn)[0])
         for number in range(0, 30, 2):
             (ground.workspace / f"{turn} {number}").unlink()
     kept = ground.take()
@@ -187,7 +166,7 @@ def test_a_save_between_marking_and_deleting_loses_nothing(ground, monkeypatch):
 
 def test_forgotten_headers_are_gone_for_good_before_the_first_deletion(ground, monkeypatch):
     """Else a power cut could list a snapshot again whose contents are gone."""
-    _half_dead(ground)
+    half_dead(ground)
     ground.write("large", 100_000)
     ground.backend.forget([ground.take().id])
     synced = []
@@ -209,7 +188,7 @@ def test_forgotten_headers_are_gone_for_good_before_the_first_deletion(ground, m
 
 def test_nobody_waits_while_it_marks_and_deletes(ground):
     for turn in range(3):
-        _packed_turn(ground, turn)
+        packed_turn(ground, turn)
     ground.backend.forget([snapshot.id for snapshot in ground.backend.snapshots()][1:])
     told = []
 
@@ -223,7 +202,7 @@ def test_nobody_waits_while_it_marks_and_deletes(ground):
 
 
 def test_it_stops_when_its_time_is_over_and_goes_on_the_next_time(ground):
-    kept, contents = _half_dead(ground)
+    kept, contents = half_dead(ground)
     before = ground.real()
     assert not ground.backend.reclaim(time.monotonic() - 1)
     assert ground.real() == before
@@ -233,7 +212,7 @@ def test_it_stops_when_its_time_is_over_and_goes_on_the_next_time(ground):
 
 
 def test_a_busy_store_is_waited_for_no_longer_than_there_is_time(ground):
-    _half_dead(ground)
+    half_dead(ground)
     before = ground.real()
     with locked(ground.home / "lock", shared=True):
         assert not ground.backend.reclaim(time.monotonic() + 0.1)
@@ -245,7 +224,7 @@ def test_progress_that_raises_leaves_a_store_that_works(ground):
     class Interrupted(Exception):
         pass
 
-    kept, contents = _half_dead(ground)
+    kept, contents = half_dead(ground)
     for stop in range(1, 40):
         told = 0
 
@@ -266,39 +245,7 @@ def test_progress_that_raises_leaves_a_store_that_works(ground):
     assert all(ground.read(kept, name) == content for name, content in contents.items())
 
 
-@pytest.mark.parametrize("damage", ["header", "node", "no list at all"])
-def test_a_damaged_store_is_not_reclaimed_at_all(ground, damage):
-    _half_dead(ground)
-    if damage == "header":
-        next((ground.home / "snapshots").glob("*/*")).write_bytes(b"{")
-    elif damage == "node":
-        for data in data_files(ground.home):
-            data.chmod(0o600)
-            data.write_bytes(bytes(data.stat().st_size))
-    else:
-        (ground.home / "snapshots").rename(ground.home / "gone")
-    before = {path: path.stat().st_blocks for path in (ground.home / "batches").rglob("*")}
-    with pytest.raises(StoreDamaged):
-        ground.backend.reclaim(thorough=True)
-    assert {path: path.stat().st_blocks for path in (ground.home / "batches").rglob("*")} == before
-
-
 def test_a_save_that_is_always_going_on_is_said_to_be_in_the_way(ground, monkeypatch):
     monkeypatch.setattr("hermes_checkpoints_cow.reclaiming.DEFAULT_WAIT", 0.1)
     with locked(ground.home / "lock", shared=True), pytest.raises(StoreBusy):
         ground.backend.reclaim()
-
-
-@pytest.mark.parametrize(
-    ("ranges", "size", "expected"),
-    [
-        (set(), 10, [(0, 10)]),
-        ({(0, 10)}, 10, []),
-        ({(2, 4), (6, 8)}, 10, [(0, 2), (4, 6), (8, 10)]),
-        ({(0, 6), (2, 4)}, 10, [(6, 10)]),
-        ({(4, 6), (0, 5)}, 6, []),
-        ({(0, 20)}, 10, []),
-    ],
-)
-def test_dead_is_what_no_live_range_covers(ranges, size, expected):
-    assert list(Live(ranges=ranges).dead(size)) == expected

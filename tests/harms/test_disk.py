@@ -1,13 +1,16 @@
-"""Eating the disk, and full disks, as far as taking and restoring cause it. Not here: retention, budget, gc."""
+"""Eating the disk, and full disks. More about retention and the budget in ``tests/upkeep``."""
 
 import os
 import shutil
 import signal
+import time
 from itertools import pairwise
 
 import pytest
 
 from hermes_checkpoints.contract import Scope, StoreError
+from hermes_checkpoints.policy.budget import Standing
+from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Declined
 from hermes_checkpoints.testing.witness import difference, picture, stamps
 from trees import BACKENDS, ground, put
@@ -133,16 +136,27 @@ def test_turns_without_a_change_write_nothing(here):
     assert [path for path in files if before[1][path] != after[path]] == []
 
 
-def test_an_unmounted_volume_keeps_its_history(here):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_unmounted_volume_keeps_its_history(fresh_directory, volume, backend):
     """hermes 69063: it looked like a deleted workspace, and its history was deleted."""
-    put(here.workspace, "a", b"1")
-    taken = here.take()
-    away = here.workspace.rename(here.workspace.parent / "away")
-    assert isinstance(here.engine.snapshot(here.workspace), Declined)
-    (known,) = here.engine.status().workspaces
-    assert (known.exists, known.snapshots) == (False, 1)
-    assert [found.id for found in here.engine.list(here.workspace)] == [taken.snapshot.id]
-    away.rename(here.workspace)
-    put(here.workspace, "a", b"2")
-    here.engine.restore(here.workspace, taken.snapshot.id)
-    assert (here.workspace / "a").read_bytes() == b"1"
+    disk = fresh_directory / "disk"
+    disk.mkdir()
+    volume.mount(disk)
+    limits = Limits(max_total_size=4 << 20, retention_days=0.000001)
+    with ground(disk / "mine", backend, store=fresh_directory / "checkpoints", limits=limits) as at:
+        put(at.workspace, "a", b"1")
+        taken = at.take()
+        volume.unmount(disk)
+        assert isinstance(at.engine.snapshot(at.workspace), Declined)
+        time.sleep(0.1)  # stale by now
+        at.engine.upkeep.prune(at.engine.upkeep.plan())
+        for number in range(12):  # and the store is short of room
+            other = fresh_directory / "other"
+            put(other, "a", os.urandom(1 << 20))
+            at.engine.snapshot(other, f"{number}")
+        (known,) = (one for one in at.engine.upkeep.status().workspaces if one.workspace == at.workspace)
+        assert known.standing is Standing.AWAY
+        assert [held.snapshot.id for held in known.snapshots] == [taken.snapshot.id]
+        volume.mount(disk)
+        at.engine.restore(at.workspace, taken.snapshot.id)
+        assert (at.workspace / "a").read_bytes() == b"1"

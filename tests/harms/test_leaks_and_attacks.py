@@ -78,7 +78,7 @@ def _a_whole_session(here) -> None:
     here.engine.undo(here.workspace)
     here.engine.redo(here.workspace)
     here.engine.show(here.workspace, first.snapshot.id)
-    here.engine.status()
+    here.engine.upkeep.status()
     assert (here.workspace / "shout.filtered").read_bytes() == b"quiet\n"
 
 

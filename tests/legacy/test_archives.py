@@ -66,22 +66,24 @@ def test_nothing_is_made_where_there_is_nothing_to_move(tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-def _move(base, ready):
-    ready.wait()
+def _move(base, go):
+    while not go.exists():
+        time.sleep(0.001)
     move_pre_v2(base)
 
 
 def test_processes_that_move_at_once_and_one_that_is_killed_lose_nothing(tmp_path):
-    base = tmp_path / "checkpoints"
+    base, go = tmp_path / "checkpoints", tmp_path / "go"
     names = [f"{number:016x}" for number in range(200)]
     for name in names:
         make_repository(base, name)
     context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    processes = [context.Process(target=_move, args=(base, ready)) for _ in range(3)]
+    processes = [context.Process(target=_move, args=(base, go)) for _ in range(3)]
     for process in processes:
         process.start()
-    ready.set()
+    go.touch()
+    while not [*base.glob("legacy-*/*")]:
+        pass
     os.kill(processes[0].pid, signal.SIGKILL)
     for process in processes:
         process.join()

@@ -8,6 +8,7 @@ import pytest
 
 from hermes_checkpoints import Engine
 from hermes_checkpoints.contract import BackendUnusable, CheckpointError, Note, Place, Scope, StoreError
+from hermes_checkpoints.records import read_record
 from hermes_checkpoints_hermes_v2.backend import HermesV2
 
 
@@ -81,7 +82,9 @@ def test_both_kinds_of_snapshots_stand_in_one_list_and_hermes_still_finds_its_ow
     with Engine() as engine:
         (three / "src" / "main.py").write_text("ours\n")
         ours = engine.snapshot(three, "ours").snapshot
-        assert engine.choose(three).name != "hermes-v2"
+        assert engine.choose(three).name == ours.backend != "hermes-v2"
+        place = Place(engine.settings.store, Path(os.path.realpath(three)))
+        assert read_record(place.store, place.workspace_id).backends == ("hermes-v2", ours.backend)
         assert [snapshot.id for snapshot in engine.list(three)] == [ours.id, *ids]
         assert engine.find(three, "4").id == ids[-1]
         assert hermes.ids(three) == ids

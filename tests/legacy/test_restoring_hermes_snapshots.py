@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from hermes_checkpoints.contract import DEFAULT_MAX_FILE_SIZE
+from hermes_checkpoints.contract import DEFAULT_MAX_FILE_SIZE, RestoreRefused
 from hermes_checkpoints.policy.plan import Action
 from hermes_checkpoints.testing.witness import picture
 
@@ -51,6 +51,17 @@ def test_undo_keeps_what_was_edited_after_the_restore(engine, changed):
         ("run.sh", "it was edited after the restore")
     ]
     assert (changed / "run.sh").read_text() == "edited\n"
+    assert (changed / "src" / "main.py").read_text() == "second\n"
+
+
+def test_undo_says_so_when_hermes_has_pruned_what_was_restored(engine, hermes, changed):
+    safety = engine.restore(changed, "1").safety
+    for number in range(2):
+        (changed / "run.sh").write_text(f"{number}\n")
+        hermes.take(changed, max_snapshots=1)
+    with pytest.raises(RestoreRefused, match="is gone"):
+        engine.undo(changed)
+    engine.restore(changed, safety.id)
     assert (changed / "src" / "main.py").read_text() == "second\n"
 
 

@@ -9,6 +9,7 @@ from hermes_checkpoints.contract import StoreBusy
 from hermes_checkpoints.kit import id_of, publish
 from hermes_checkpoints.kit.store.names import created_name
 from hermes_checkpoints_cow.backend import CopyOnWrite
+from hermes_checkpoints_cow.marking import Marks
 from hermes_checkpoints_cow.storing import Storing
 from mutants import must_fail
 
@@ -51,7 +52,7 @@ class ReclaimsByMovingEverything(CopyOnWrite):
         if aside.exists():
             shutil.rmtree(aside)
         self._vault.batches.rename(aside)
-        live = {batch.hex() for batch, _ in self._live_of(aside)}
+        live = self._live_of(aside)
         self._vault.batches.mkdir()
         for directory in os.listdir(aside):
             if directory in live:
@@ -60,7 +61,9 @@ class ReclaimsByMovingEverything(CopyOnWrite):
     def _live_of(self, aside):
         self._vault.batches.symlink_to(aside)
         try:
-            return self._live()
+            marks = Marks(self.home / "snapshots", self._load_node, lambda: None)
+            marks.mark()
+            return {batch.hex() for batch in marks.batches}
         finally:
             self._vault.batches.unlink()
 

@@ -56,7 +56,7 @@ def test_what_undo_leans_on_is_kept_as_long_as_it_can_be_undone():
     later = [snapshot(number) for number in range(2, 12)]
     assert numbers(kept([target, safety, *later], Limits(max_snapshots=2))) == [11, 10, 1, 0]
     another = snapshot(12, restoring=Restoring(later[-1].id))
-    assert numbers(kept([target, safety, *later, another], Limits(max_snapshots=2))) == [12, 11]
+    assert numbers(kept([target, safety, *later, another], Limits(max_snapshots=2))) == [12, 11, 10]
 
 
 def test_restoring_the_oldest_at_the_limit_does_not_make_it_go():
@@ -66,6 +66,22 @@ def test_restoring_the_oldest_at_the_limit_does_not_make_it_go():
     found = kept([*taken, safety], Limits(max_snapshots=20))
     assert taken[0] in found
     assert safety in found
+
+
+def test_safety_snapshots_come_on_top_and_are_bounded_themselves():
+    taken = [snapshot(number) for number in range(20)]
+    restores = [snapshot(20 + number, restoring=Restoring(taken[0].id)) for number in range(50)]
+    found = kept([*taken, *restores], Limits(max_snapshots=20))
+    assert set(taken) <= set(found)
+    assert len(found) == 40
+
+
+def test_a_safety_snapshot_older_than_all_that_is_kept_goes_with_its_time():
+    old = snapshot(0, restoring=Restoring("f" * 40))
+    newer = snapshot(1, restoring=Restoring("e" * 40))
+    later = [snapshot(number) for number in range(2, 30)]
+    assert old not in kept([old, newer, *later], Limits(max_snapshots=20))
+    assert newer in kept([old, newer, *later], Limits(max_snapshots=20)), "it can be undone"
 
 
 def test_thinning_keeps_the_last_of_each_hour_and_day():

@@ -10,7 +10,7 @@ from hermes_checkpoints.contract import StoreBusy, StoreDamaged, StoreError
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints_shadow_git import reclaiming
 from hermes_checkpoints_shadow_git.backend import ShadowGit
-from reclaim_building import fill, half_dead, leftovers, packed, turn, whole
+from reclaim_building import fill, half_dead, leftovers, pack_names, packed, turn, whole
 
 
 def test_equal_objects_in_two_packs_are_kept_once(place, backend, pictures, tmp_path):
@@ -193,3 +193,25 @@ def test_a_disk_error_is_told_as_our_error_and_loses_nothing(backend, pictures, 
     whole(backend, pictures, tmp_path)
     assert backend.reclaim()
     whole(backend, pictures, tmp_path)
+
+
+def test_a_forgotten_ref_is_gone_for_good_before_its_objects_are(backend, pictures, monkeypatch):
+    half_dead(backend, pictures)
+    done = []
+    sync_all, take_away = reclaiming.sync_all, reclaiming.Reclaim._take_away
+
+    def syncing(paths, directory):
+        done.extend(paths)
+        sync_all(paths, directory)
+
+    def taking_away(self, name):
+        done.append(name)
+        take_away(self, name)
+
+    monkeypatch.setattr(reclaiming, "sync_all", syncing)
+    monkeypatch.setattr(reclaiming.Reclaim, "_take_away", taking_away)
+    gone = pack_names(backend)
+    assert backend.reclaim()
+    gone -= pack_names(backend)
+    assert gone
+    assert all(done.index(backend._refs) < done.index(name) for name in gone)

@@ -81,9 +81,23 @@ def test_restoring_the_oldest_at_the_limit_does_not_destroy_it(few):
         put(few.workspace, "later", b"%d" % number)
         few.take("later")
     assert oldest in few.engine.list(few.workspace)
-    few.engine.undo(few.workspace)
     few.engine.restore(few.workspace, oldest.id)
     assert difference(states[0], picture(few.workspace)) == []
+
+
+def test_restoring_undoing_and_redoing_push_out_nothing_that_somebody_took(few):
+    for number in range(3):
+        put(few.workspace, "a", b"%d" % number)
+        few.take(f"{number}")
+    taken = few.engine.list(few.workspace)
+    for snapshot in reversed(taken):
+        few.engine.restore(few.workspace, snapshot.id)
+        few.engine.undo(few.workspace)
+        few.engine.redo(few.workspace)
+        few.engine.undo(few.workspace)
+    listed = few.engine.list(few.workspace)
+    assert [one for one in listed if one.note.restoring is None] == taken
+    assert len(listed) <= 2 * len(taken) + 2
 
 
 def test_ids_and_dates_stay_when_others_go(few):

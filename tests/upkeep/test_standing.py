@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
@@ -16,26 +15,6 @@ def workspace(tmp_path):
     directory = tmp_path / "projects" / "mine"
     directory.mkdir(parents=True)
     return directory
-
-
-@pytest.fixture
-def volume(tmp_path, small_filesystem):
-    """Mounts something on a directory, in the mount namespace of the tests."""
-    mounted = []
-
-    def mount(directory):
-        subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
-        mounted.append(directory)
-
-    def unmount(directory):
-        subprocess.run(["umount", directory], check=True)
-        mounted.remove(directory)
-
-    with small_filesystem("ext4", 16):  # skips where nothing can be mounted
-        mount.away = unmount
-        yield mount
-        for directory in mounted:
-            unmount(directory)
 
 
 def test_a_directory_that_is_there_is_live(workspace):
@@ -84,11 +63,11 @@ def test_a_workspace_on_a_volume_that_is_not_mounted_is_away(tmp_path, volume):
     """hermes 69063: its history was deleted."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    volume(disk)
+    volume.mount(disk)
     for workspace in (disk / "mine", disk / "deep" / "mine"):
         workspace.mkdir(parents=True)
     then = parent_of(disk / "mine"), parent_of(disk / "deep" / "mine")
-    volume.away(disk)
+    volume.unmount(disk)
     assert standing(disk / "mine", then[0]) is Standing.AWAY
     assert standing(disk / "deep" / "mine", then[1]) is Standing.AWAY
 
@@ -96,7 +75,7 @@ def test_a_workspace_on_a_volume_that_is_not_mounted_is_away(tmp_path, volume):
 def test_an_empty_mount_point_proves_nothing_even_if_it_looks_the_same(tmp_path, volume):
     disk = tmp_path / "disk"
     disk.mkdir()
-    volume(disk)
+    volume.mount(disk)
     workspace = disk / "mine"
     workspace.mkdir()
     workspace.rmdir()

@@ -73,9 +73,7 @@ COMMANDS: Mapping[str, Command] = {
         optional=(),
         options=("--retention-days", "--max-size-mb", "--keep-orphans", "--dry-run", "--yes"),
     ),
-    "maintain": Command(
-        "give the space of what was forgotten back", "maintaining:maintain", optional=(), options=("--background",)
-    ),
+    "maintain": Command("give the space of what was forgotten back", "maintaining:maintain", optional=()),
     "clear": Command("remove every snapshot of every workspace", "clearing:clear", optional=(), options=("-f",)),
     "clear-legacy": Command(
         "remove the archives of Hermes's old checkpoints", "clearing:clear_legacy", optional=(), options=("-f",)
@@ -93,7 +91,7 @@ WORDS: Mapping[str, str] = {
 
 def _number(word: str) -> float:
     """A size or a time; no sign, no infinity."""
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", word):
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", word):
         raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 999999999999")
     return float(word)
 
@@ -127,7 +125,6 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "how large the store may be (0: as it likes); instead of what config.toml says",
     },
     "--keep-orphans": {**FLAG, "help": "keep what belongs to workspaces that are gone"},
-    "--background": {**FLAG, "help": argparse.SUPPRESS},
     "-f": {**FLAG, "dest": "force", "help": "do not ask"},
 }
 EVERYWHERE: Mapping[str, Mapping[str, Any]] = {

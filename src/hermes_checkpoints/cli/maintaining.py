@@ -1,23 +1,16 @@
 """``maintain``: the space of what was forgotten given back."""
 
-import os
-import signal
 from argparse import Namespace
-from contextlib import suppress
 from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.screen import Screen, harmless, portable, size
-from hermes_checkpoints.contract import StoreBusy
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Reclaimed
-from hermes_checkpoints.upkeep.background import SECONDS
 
 
-def maintain(asked: Namespace, engine: Engine, screen: Screen) -> int:
+def maintain(_asked: Namespace, engine: Engine, screen: Screen) -> int:
     """Give back the space of what was forgotten, and come down to the budget if the store exceeds it."""
-    if asked.background:
-        return _in_the_background(engine)
     with screen.working("Reclaiming", counting="done"):
         done = engine.upkeep.maintain()
     if screen.json:
@@ -28,16 +21,6 @@ def maintain(asked: Namespace, engine: Engine, screen: Screen) -> int:
     else:
         print_reclaimed(done, screen)
     return codes.DONE if done.complete and not done.troubles else codes.INCOMPLETE
-
-
-def _in_the_background(engine: Engine) -> int:
-    """Work for a bounded time, at the lowest priority, saying nothing; another process at it is as good."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal of whoever started it may go
-    with suppress(OSError):
-        os.nice(19)
-    with suppress(StoreBusy):
-        engine.upkeep.maintain(SECONDS, background=True)
-    return codes.DONE
 
 
 def reclaimed_document(done: Reclaimed) -> dict[str, Any]:

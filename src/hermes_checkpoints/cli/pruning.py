@@ -7,9 +7,8 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.maintaining import draw_rest, print_reclaimed, reclaimed_document
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, shown, size
+from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, shown, size, when
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.policy.budget import Pruning, Removal
 from hermes_checkpoints.results import Pruned, Reclaimed
 
@@ -37,15 +36,14 @@ def prune(asked: Namespace, engine: Engine, screen: Screen) -> int:
             return codes.UNCONFIRMED
     with screen.working("Pruning", counting="done"):
         pruned, reclaimed = engine.upkeep.prune(plan)
-    after = reclaimed.after + sum(archive.size for archive in archives(engine.settings.base))
     if screen.json:
-        screen.document(_pruned_document(plan, pruned, reclaimed, after))
+        screen.document(_pruned_document(plan, pruned, reclaimed))
     elif screen.terminal:
         if asked.yes:
             _draw_removals(pruned.done, screen)
-        _draw_pruned(plan, pruned, reclaimed, after, screen)
+        _draw_pruned(plan, pruned, reclaimed, screen)
     else:
-        _print_pruned(plan, pruned, reclaimed, after, screen)
+        _print_pruned(plan, pruned, reclaimed, screen)
     return codes.DONE if reclaimed.complete and not (pruned.failed or reclaimed.troubles) else codes.INCOMPLETE
 
 
@@ -128,9 +126,9 @@ def _item(removal: Removal) -> str:
         what = "archive "
     else:
         first, *more = removal.snapshots
-        what = f"{first.short_id}{f' and {len(more)} more' if more else ''} of "
+        what = f"{first.short_id}{f' and {len(more)} more' if more else ''}, {when(first.created_ns)}, of "
     mark = "!" if removal.loud else " "
-    return f"{mark} {size(removal.gives_back):>9}  {what}{shown(str(_subject(removal)))}  ({harmless(removal.reason)})"
+    return f"{mark} {size(removal.gives_back):>9}  {what}{shown(str(_subject(removal)))}: {harmless(removal.reason)}"
 
 
 def _counts(removals: Sequence[Removal]) -> str:
@@ -142,38 +140,38 @@ def _counts(removals: Sequence[Removal]) -> str:
 # What came of it.
 
 
-def _pruned_document(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, after: int) -> dict[str, Any]:
+def _pruned_document(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed) -> dict[str, Any]:
     return {
         "removed": [_removal_document(removal) for removal in pruned.done],
         "failed": [{"subject": portable(one.path), "reason": portable(one.reason)} for one in pruned.failed],
-        "size": plan.size,
+        "size": reclaimed.before,
         "size_planned": plan.size_after,
-        "size_after": after,
+        "size_after": reclaimed.after,
         "allowed": plan.allowed,
-        "shortfall": _over(plan, after),
+        "shortfall": _over(plan, reclaimed.after),
         "reclaimed": reclaimed_document(reclaimed),
     }
 
 
-def _print_pruned(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, after: int, screen: Screen) -> None:
+def _print_pruned(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, screen: Screen) -> None:
     for removal in pruned.done:
         screen.columns("removed" if removal.archive is not None else "forgotten", *_cells(removal))
     for one in pruned.failed:
         screen.columns("failed", shown(one.path), harmless(one.reason))
-    screen.columns("size", plan.size, after, plan.allowed, _over(plan, after))
+    screen.columns("size", reclaimed.before, reclaimed.after, plan.allowed, _over(plan, reclaimed.after))
     print_reclaimed(reclaimed, screen)
 
 
-def _draw_pruned(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, after: int, screen: Screen) -> None:
+def _draw_pruned(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, screen: Screen) -> None:
     screen.some([(f"  failed  {shown(one.path)}: {harmless(one.reason)}", "bold red") for one in pruned.failed])
-    back, hoped = max(plan.size - after, 0), plan.size - plan.size_after
+    back, hoped = max(reclaimed.before - reclaimed.after, 0), plan.size - plan.size_after
     screen.line(
         f"{_counts(pruned.done)} forgotten for good: {size(back)} came back, about {size(hoped)} were expected;"
-        f" {size(after)} are left",
+        f" {size(reclaimed.after)} are left",
         "bold green" if not pruned.failed else "bold red",
     )
     draw_rest(reclaimed, screen)
-    _draw_shortfall(_over(plan, after), screen)
+    _draw_shortfall(_over(plan, reclaimed.after), screen)
 
 
 def _over(plan: Pruning, after: int) -> int:

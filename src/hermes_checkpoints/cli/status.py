@@ -13,6 +13,7 @@ from hermes_checkpoints.cli.taking import head, labelled
 from hermes_checkpoints.contract import SnapshotNotFound
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.policy.budget import Standing
+from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Forgotten, Status, WorkspaceStatus
 
 CELLS = 30  # of the bar
@@ -54,7 +55,8 @@ def _nanoseconds(seconds: float) -> int:
 def _draw(told: Status, screen: Screen, *, each: bool) -> None:
     screen.line(f"store {shown(str(told.store))}", "bold")
     screen.line(*_budget(told))
-    screen.line(f"{size(told.apparent)} are stored, before sharing and compression by the filesystem", "dim")
+    screen.line(f"{size(told.apparent)} stored, whoever shares the blocks", "dim")
+    screen.line(_kept(told.limits), "dim")
     if told.usage:
         screen.line()
         used = [(name, size(one.apparent), size(one.real)) for name, one in told.usage.items()]
@@ -90,6 +92,14 @@ def _budget(told: Status) -> tuple[str, str]:
     style = "green" if share <= FULL else "yellow" if share <= FULLER else "bold red"
     of = f"{size(told.real)} on disk of {size(limit)} (max_total_size_mb = {limit / _MB:g})"
     return f"[{bar}] {share:.0%}  {of}", style
+
+
+def _kept(limits: Limits) -> str:
+    more = ((limits.keep_hourly, "hourly"), (limits.keep_daily, "daily"))
+    kept = counted(limits.max_snapshots, "snapshot") + " a workspace"
+    kept += "".join(f" and {count} {period} ones" for count, period in more if count)
+    stale = f"; workspaces are stale after {limits.retention_days:g} days" if limits.retention_days else ""
+    return f"kept: {kept}{stale}; {limits.min_free_disk:.0%} of the disk stays free"
 
 
 def _row(one: WorkspaceStatus) -> tuple[str, ...]:

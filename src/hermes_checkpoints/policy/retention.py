@@ -48,14 +48,22 @@ def verdicts(
     of each of the newest requests: an agent may take twenty snapshots within
     one request, and the state before an earlier one is what people go back to.
     A snapshot of no request counts as a request of its own, so without
-    requests it is simply the newest ones. ``together``: sets of ids that can
+    requests it is simply the newest ones. Safety snapshots come on top, as many
+    again at most: a restore must not push out what somebody took. ``together``: sets of ids that can
     only be forgotten all at once.
     """
     reasons = dict.fromkeys(pinned, "pinned")
     for snapshot, reason in _protected(snapshots).items():
         reasons.setdefault(snapshot, reason)
-    for snapshot, reason in _counted(snapshots, max(limits.max_snapshots, 1)).items():
+    limit = max(limits.max_snapshots, 1)
+    taken = [snapshot for snapshot in snapshots if snapshot.note.restoring is None]
+    counted = _counted(taken, limit)
+    for snapshot, reason in counted.items():
         reasons.setdefault(snapshot, reason)
+    oldest = min((snapshot.created_ns for snapshot in taken if snapshot.id in counted), default=0)
+    safety = [one for one in snapshots if one.note.restoring is not None and one.created_ns > oldest]
+    for one in safety[:limit]:
+        reasons.setdefault(one.id, "the state before a restore")
     for count, period, unit in ((limits.keep_hourly, _HOUR, "hour"), (limits.keep_daily, 24 * _HOUR, "day")):
         for snapshot in _last_of_each(snapshots, count, period):
             reasons.setdefault(snapshot, f"the last of its {unit}")

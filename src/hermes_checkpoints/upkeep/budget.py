@@ -8,21 +8,22 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hermes_checkpoints.contract import Backend, Growing, Place, Progress, StoreBusy, StoreError, silent
+from hermes_checkpoints.contract import Backend, Growing, Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Removal, prune
-from hermes_checkpoints.results import Pruned
+from hermes_checkpoints.results import Pruned, Reclaimed
 from hermes_checkpoints.upkeep import background
 from hermes_checkpoints.upkeep.forgetting import carry_out, retain
 from hermes_checkpoints.upkeep.inventory import Inventory, part_name, take_inventory
 from hermes_checkpoints.upkeep.ledger import Count, Ledger
 from hermes_checkpoints.upkeep.meter import Meter, OutOfRoom
-from hermes_checkpoints.upkeep.reclaiming import measure_small, reclaim
+from hermes_checkpoints.upkeep.reclaiming import reclaim_all
 
 # Shares of the budget. A background process starts at the first and comes down to LOW; a take that finds the second,
 # because that process is switched off, was killed or is outrun, makes room itself before it stores anything.
@@ -66,7 +67,7 @@ class Budget:
             self._try_to_make_room(LOW, STALL)
         for share, last_resort in _STEPS:
             try:
-                with self._meter(backend) as meter:
+                with Meter(self.ledger, part_name(backend), int(FULL * self._limits.max_total_size)) as meter:
                     saved = save(meter)
                 break
             except OutOfRoom as error:
@@ -79,13 +80,13 @@ class Budget:
         self._look_after()
         return saved
 
-    def _without_limit(self, backend: Backend, save: Callable[[Growing], T]) -> T:
-        with self._meter(backend, limited=False) as meter:
-            return save(meter)
+    def counted(self, backend: Backend) -> Meter:
+        """What counts a save that must succeed, whatever the budget: a safety snapshot."""
+        return Meter(self.ledger, part_name(backend), 0)
 
-    def _meter(self, backend: Backend, *, limited: bool = True) -> Meter:
-        limit = int(FULL * self._limits.max_total_size) if limited else 0
-        return Meter(self.ledger, part_name(backend), limit)
+    def _without_limit(self, backend: Backend, save: Callable[[Growing], T]) -> T:
+        with self.counted(backend) as meter:
+            return save(meter)
 
     def _is_spent(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
@@ -94,7 +95,7 @@ class Budget:
     def _try_to_make_room(self, share: float, last_resort: float) -> None:
         try:
             self.make_room(share, last_resort)
-        except StoreBusy as error:
+        except StoreError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
             log.warning("no room could be made: %s", error)
 
     def after_take(self, place: Place) -> None:
@@ -103,14 +104,14 @@ class Budget:
 
     def _look_after(self) -> None:
         """Start the process in the background if it is due and none is at work. No lock is held."""
-        if not self._is_due() or not background.allowed():
+        if not self._is_due() or not background.is_allowed():
             return
         try:
             with locked(self._at_work, wait=0):
                 pass
         except StoreError:
             return
-        background.start(self._opener.settings.base)
+        background.start(self._opener.settings.base, self._limits)
 
     def _is_due(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
@@ -147,7 +148,7 @@ class Budget:
         wait: float | None = None,
         until: float = math.inf,
         progress: Progress = silent,
-    ) -> Pruned:
+    ) -> tuple[Pruned, Reclaimed]:
         """Bring the store down to a share of its budget: garbage first, then what the policy says.
 
         What nobody would expect to go goes only above the share ``last_resort``.
@@ -158,17 +159,19 @@ class Budget:
         """
         with locked(self._at_work, wait=self._wait if wait is None else wait):
             inventory = take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
-            size, complete = self._reclaimed(inventory, until, progress)
-            allowed = self._allowed(share, size)
-            if size <= self._allowed(max(share, above), size) or not complete:
-                return Pruned(())
+            first = self._reclaimed(inventory, until, progress)
+            allowed = self._allowed(share, first.after)
+            if first.after <= self._allowed(max(share, above), first.after) or not first.complete:
+                return Pruned(()), first
             # For a disk that others have filled, nobody loses the last snapshot.
-            last_resort_at = int(last_resort * self._limits.max_total_size) if self._limits.max_total_size else size
+            last_resort_at = (
+                int(last_resort * self._limits.max_total_size) if self._limits.max_total_size else first.after
+            )
             plan = prune(
                 inventory.holdings,
                 inventory.archives,
                 inventory.shares(),
-                size=size,
+                size=first.after,
                 allowed=allowed,
                 limits=self._limits,
                 now=time.time(),
@@ -180,10 +183,10 @@ class Budget:
                 if removal.loud:
                     log.warning("%s", loud(removal))
                     self.said.append(loud(removal))
-            size, complete = self._reclaimed(inventory, until, progress)
-            if complete and size > max(allowed, START * self._limits.max_total_size):
-                self._reclaimed(inventory, until, progress, thorough=True)
-            return pruned
+            last = self._reclaimed(inventory, until, progress)
+            if last.complete and last.after > max(allowed, START * self._limits.max_total_size):
+                last = self._reclaimed(inventory, until, progress, thorough=True)
+            return pruned, replace(last, before=first.before)
 
     def _allowed(self, share: float, size: int) -> int:
         """Bytes that the store may have."""
@@ -194,15 +197,13 @@ class Budget:
 
     def _reclaimed(
         self, inventory: Inventory, until: float, progress: Progress, *, thorough: bool = False
-    ) -> tuple[int, bool]:
-        """The store's size after a reclaim, archives included, and whether that was all of it."""
-        done = reclaim(inventory.parts, self.ledger, until, progress, thorough=thorough)
+    ) -> Reclaimed:
+        """A reclaim of everything, and the size of the whole store after it, archives included."""
+        store = self._opener.settings.store
+        done = reclaim_all(inventory, store, self.ledger, until, progress, thorough=thorough)
         for trouble in done.troubles:
             log.warning("not reclaimed: %s", trouble)
-        kept = sum(archive.size for archive in inventory.archives)
-        self.ledger.measured("archives", self.ledger.count("archives"), kept)
-        small = measure_small(self._opener.settings.store, self.ledger)
-        return done.after + kept + small, done.complete
+        return done
 
 
 def loud(removal: Removal) -> str:

@@ -1,11 +1,12 @@
 """Removing everything that a store holds."""
 
 import os
+import re
 import secrets
 import shutil
 from contextlib import ExitStack
 
-from hermes_checkpoints.contract import CheckpointError, Progress, StoreError, silent
+from hermes_checkpoints.contract import Place, Progress, StoreError, StoreRefused, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.opening import Opener
@@ -17,6 +18,7 @@ from hermes_checkpoints.upkeep.reclaiming import reclaim
 
 _STAYS = frozenset({"config.toml", "locks"})
 _CLEARED = "cleared-"
+_ASIDE = re.compile(_CLEARED + "[0-9a-f]{8}")
 
 
 def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> None:
@@ -25,40 +27,58 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
     What lies in the store is moved aside first, by one rename each, so that a
     killed or interrupted clear leaves an empty store and something that the
     next one, or ``maintain``, removes. Raises ``StoreBusy`` while somebody is
-    at work, with nothing changed.
+    at work, and ``StoreRefused`` for a directory in which no store is, with
+    nothing changed.
     """
     store = opener.settings.store
+    if not is_store(opener):
+        raise StoreRefused(f"{store} is not a snapshot store. Nothing was touched.")
     with ExitStack() as held:
         held.enter_context(locked(store / "locks" / "upkeep", wait=wait))
-        places = [opener.place(record.workspace) for record in records(store)]
+        places = [Place(store, record.workspace) for record in records(store)]
         for place in places:
             held.enter_context(locked(workspace_lock(place), wait=wait))
         for name, backend in parts(opener).items():
             if store not in backend.home.parents:  # on another filesystem, and perhaps shared with another store
                 for place in places:
-                    of_this = list(opener.open(backend.name, place).snapshots())
-                    forget(place, of_this, opener, ledger)
+                    forget(place, list(opener.open(backend.name, place).snapshots()), opener, ledger)
                 reclaim({name: backend}, ledger, progress=progress)
         opener.close()
         aside = private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}")
         try:
             for name in os.listdir(store):
-                if name not in _STAYS and not name.startswith(_CLEARED):
+                if name not in _STAYS and not _ASIDE.fullmatch(name):
                     (store / name).rename(aside / name)
         except OSError as error:
             raise StoreError(f"{store} could not be emptied whole: {error}. Try again.") from error
         sweep(opener, progress)
 
 
+def is_store(opener: Opener) -> bool:
+    """Whether the store is one, or empty, and not a directory of somebody else's that has the name.
+
+    Locks prove nothing: whoever asks for a store that is not there leaves some.
+    """
+    try:
+        names = {
+            name for name in os.listdir(opener.settings.store) if name not in _STAYS and not _ASIDE.fullmatch(name)
+        }
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise StoreError(f"cannot read {opener.settings.store}: {error.strerror}. Nothing was changed.") from error
+    return not names or not names.isdisjoint(("projects", *opener.names()))
+
+
 def sweep(opener: Opener, progress: Progress = silent) -> None:
     """Remove what clears have moved aside. Raises ``StoreError``."""
     store = opener.settings.store
     try:
-        names = [name for name in os.listdir(store) if name.startswith(_CLEARED)]
+        names = [name for name in os.listdir(store) if _ASIDE.fullmatch(name)]
         for done, name in enumerate(names):
             progress(done)
             shutil.rmtree(store / name)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CheckpointError(f"{store} could not be emptied whole: {error}. Try again.") from error
+        raise StoreError(f"{store} could not be emptied whole: {error}. Try again.") from error

@@ -5,12 +5,21 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, Place, Progress, Snapshot, StoreBusy, StoreError, silent
+from hermes_checkpoints.contract import (
+    Backend,
+    CheckpointError,
+    Place,
+    Progress,
+    Snapshot,
+    StoreBusy,
+    StoreError,
+    silent,
+)
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import remove_archives
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Pruning, Removal
-from hermes_checkpoints.policy.retention import Limits, verdicts
+from hermes_checkpoints.policy.retention import Limits, protected, verdicts
 from hermes_checkpoints.records import forget_record
 from hermes_checkpoints.results import Failure, Forgotten, Pruned
 from hermes_checkpoints.upkeep import journal
@@ -48,35 +57,41 @@ def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Op
 
 
 def carry_out(pruning: Pruning, opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> Pruned:
-    """Do what a plan says, and nothing else; what was pinned since the plan was made stays."""
+    """Do what a plan says, and nothing else, but for what was pinned or restored since it was made."""
     done: list[Removal] = []
     failed: list[Failure] = []
-    for number, removal in enumerate(pruning.removals):
-        progress(number)
-        try:
-            if removal.archive is not None:
-                remove_archives(opener.settings.base, [removal.archive.path])
+    try:
+        for number, removal in enumerate(pruning.removals):
+            progress(number)
+            try:
+                if removal.archive is not None:
+                    remove_archives(opener.settings.base, [removal.archive.path])
+                else:
+                    _forget_removal(removal, opener, ledger, wait)
+            except StoreBusy:
+                failed.append(Failure(_subject(removal), "somebody is at work in it"))
+            except (CheckpointError, OSError) as error:
+                failed.append(Failure(_subject(removal), str(error)))
             else:
-                _forget_removal(removal, opener, ledger, wait)
-        except StoreBusy:
-            failed.append(Failure(_subject(removal), "somebody is at work in it"))
-        except (StoreError, OSError) as error:
-            failed.append(Failure(_subject(removal), str(error)))
-        else:
-            done.append(removal)
-    journal.note(opener.settings.store, map(_entry, done))
+                done.append(removal)
+    finally:  # interrupted, too: people must find out where a snapshot went
+        journal.note(opener.settings.store, map(_entry, done))
     return Pruned(tuple(done), tuple(failed))
 
 
 def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: float) -> None:
     assert removal.workspace is not None
-    place = opener.place(removal.workspace)
+    place = Place(opener.settings.store, removal.workspace)
     with locked(workspace_lock(place), wait=wait):
         pinned = pins(place.store, place.workspace_id)
         if any(snapshot.id in pinned for snapshot in removal.snapshots):
             raise StoreError("it was pinned meanwhile")
+        held = [one for backend in opener.holders(place) for one in backend.snapshots()]
+        needed = protected(sorted(held, key=lambda one: one.created_ns, reverse=True))
+        if not removal.loud and any(snapshot.id in needed for snapshot in removal.snapshots):
+            raise StoreError("it was restored meanwhile")
         forget(place, removal.snapshots, opener, ledger)
-        if not any(True for backend in opener.holders(place) for _ in backend.snapshots()):
+        if {one.id for one in held} <= {one.id for one in removal.snapshots}:
             forget_record(place.store, place.workspace_id)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, BackendError, Capability, Place, Snapshot, StoreRefused, Usage
+from hermes_checkpoints.contract import Backend, BackendError, Capability, Place, Snapshot, StoreRefused
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Archive, Holding
 from hermes_checkpoints.policy.retention import protected
@@ -27,9 +27,15 @@ class Inventory:
     holdings: tuple[Holding, ...]
     archives: tuple[Archive, ...] = ()
 
-    def usage(self) -> dict[str, Usage]:
-        """What each part takes on disk, measured; slow."""
-        return {name: backend.usage() for name, backend in self.parts.items()}
+    @property
+    def size(self) -> int:
+        """Bytes on disk of all parts, measured, and of the archives; slow."""
+        return sum(backend.usage().real for backend in self.parts.values()) + self.kept_aside
+
+    @property
+    def kept_aside(self) -> int:
+        """Bytes of the archives."""
+        return sum(archive.size for archive in self.archives)
 
     def shares(self) -> dict[frozenset[str], int]:
         """How the space of all parts divides between snapshots; slow."""
@@ -48,7 +54,7 @@ def parts(opener: Opener) -> dict[str, Backend]:
     store = opener.settings.store
     found: dict[str, Backend] = {}
     for record in records(store):
-        for backend in opener.holders(opener.place(record.workspace)):
+        for backend in opener.holders(Place(store, record.workspace)):
             found.setdefault(part_name(backend), backend)
     for name in opener.names():
         if name not in found and (store / name).is_dir():  # records are lost, or the workspace never had one
@@ -76,7 +82,7 @@ def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Invent
 
 
 def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]]) -> Holding:
-    place = opener.place(workspace)
+    place = Place(opener.settings.store, workspace)  # not resolved: it may be a symlink to another one by now
     record = read_record(place.store, place.workspace_id)
     held.sort(key=lambda one: one[0].created_ns, reverse=True)
     snapshots = [snapshot for snapshot, _ in held]

@@ -7,7 +7,7 @@ reclaim measures anew. A lost file only means that the next reclaim measures.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +56,14 @@ class Ledger:
         except OSError:
             return None
 
-    def add(self, part: str, size: int, forgotten: int = 0) -> None:
+    def add(self, part: str, size: int, forgotten: int = 0) -> bool:
         """Note that a part has grown (or shrunk), and how many snapshots were forgotten in it.
 
         Failing to is no failure of what was done: the next reclaim measures.
+        Whether it was noted.
         """
         if not size and not forgotten:
-            return
+            return True
         with suppress(OSError, StoreError), self._alone():
             # A blank first: half a line that a kill has left does not run into this one.
             line = b"\n%+d %d\n" % (size, forgotten)
@@ -75,6 +76,8 @@ class Ledger:
                 os.close(fd)
             if length > _COMPACTED_AT and (count := self.count(part)) is not None:
                 self._write(part, count)
+            return True
+        return False
 
     def measured(self, part: str, before: Count | None, size: int) -> None:
         """Put what was measured in the place of what was counted up to ``before``, and keep what came since."""
@@ -83,6 +86,13 @@ class Ledger:
             now = self.count(part) or before
             since = max(now.size - before.size, 0)  # a second measurement meanwhile: nothing is counted twice for long
             self._write(part, Count(size + since, size, max(now.forgotten - before.forgotten, 0)))
+
+    def keep(self, parts: Collection[str]) -> None:
+        """Drop the counts of all other parts: of backends that are gone, and homes that are elsewhere now."""
+        with suppress(OSError, StoreError), self._alone():
+            for name in os.listdir(self._directory):
+                if name not in parts:
+                    (self._directory / name).unlink(missing_ok=True)
 
     def _write(self, part: str, count: Count) -> None:
         line = b"=%d %d\n%+d 0\n" % (count.measured, count.forgotten, count.size - count.measured)

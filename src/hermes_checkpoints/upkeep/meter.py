@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.contract import CheckpointError, StoreError
 from hermes_checkpoints.upkeep.ledger import Ledger
 
 _STEP = 1 << 20  # bytes announced together; a turn of small files is one line
@@ -23,7 +23,8 @@ class Meter:
 
     Announced first, so that any number of processes that save at once see each
     other, and together stay below ``limit`` bytes (0: none). Leaving the block
-    by an exception takes back what was announced.
+    by a failure of ours takes back what was announced; after anything else,
+    an interruption perhaps, it may be stored and stays counted.
     """
 
     def __init__(self, ledger: Ledger, part: str, limit: int) -> None:
@@ -45,9 +46,9 @@ class Meter:
             raise OutOfRoom("the store's budget is used up. Nothing was stored.", alone=alone)
 
     def _announce(self) -> None:
-        self._ledger.add(self._part, self._pending)
-        self._announced += self._pending
-        self._pending = 0
+        if self._ledger.add(self._part, self._pending):
+            self._announced += self._pending
+            self._pending = 0
 
     def __enter__(self) -> Self:
         return self
@@ -57,5 +58,5 @@ class Meter:
     ) -> None:
         if kind is None:
             self._announce()
-        else:
+        elif issubclass(kind, CheckpointError):
             self._ledger.add(self._part, -self._announced)

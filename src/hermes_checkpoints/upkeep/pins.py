@@ -19,11 +19,23 @@ def pins(store: Path, workspace_id: str) -> dict[str, str]:
     directory = store / _DIRECTORY / workspace_id
     try:
         names = [name for name in os.listdir(directory) if len(name) == 40]
-        return {name: (directory / name).read_text("utf-8", "surrogateescape") for name in names}
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise StoreError(f"cannot read the pins in {directory}: {error.strerror}. Nothing was changed.") from error
+        raise _unreadable(directory, error) from error
+    found = {}
+    for name in names:
+        try:
+            found[name] = (directory / name).read_text("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            continue  # unpinned meanwhile; the others are pinned still
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+    return found
+
+
+def _unreadable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot read the pins in {directory}: {error.strerror}. Nothing was changed.")
 
 
 def pin(store: Path, workspace_id: str, snapshot: str, label: str = "") -> None:

@@ -1,6 +1,7 @@
 """A path taken out of every snapshot of a workspace, for good."""
 
 import os
+from contextlib import suppress
 
 from hermes_checkpoints.contract import (
     Backend,
@@ -10,6 +11,7 @@ from hermes_checkpoints.contract import (
     PathNotFound,
     Place,
     Progress,
+    Reason,
     silent,
     split_path,
     within,
@@ -25,12 +27,13 @@ from hermes_checkpoints.upkeep.reclaiming import reclaim
 def purge(place: Place, path: str, opener: Opener, ledger: Ledger, progress: Progress = silent) -> Purged:
     """Purge a path of a workspace whose lock is held, and reclaim thoroughly.
 
-    Raises ``PathNotFound`` when no snapshot holds it, with nothing changed.
+    Can be repeated when it was interrupted, until the content is gone. Raises
+    ``PathNotFound`` when no snapshot holds it or did, with nothing changed.
     """
     split_path(path)
     backends = [*opener.holders(place)]
     contents = {backend.name: _contents(backend, path) for backend in backends}
-    if not any(contents.values()):
+    if not any(contents.values()) and not any(_was_purged(backend, path) for backend in backends):
         raise PathNotFound(f"no snapshot of {place.workspace} holds {path!r}. Nothing was changed.")
     replaced: dict[str, str] = {}
     still_in: list[Failure] = []
@@ -58,6 +61,15 @@ def _held(backend: Backend, snapshot: str, path: str) -> bool:
         return backend.entry(snapshot, path).held
     except PathNotFound:
         return False
+
+
+def _was_purged(backend: Backend, path: str) -> bool:
+    """Whether a purge was begun: then its content may be in the store still."""
+    for snapshot in backend.snapshots():
+        with suppress(PathNotFound):
+            if backend.entry(snapshot.id, path).reason is Reason.PURGED:
+                return True
+    return False
 
 
 def _contents(backend: Backend, path: str) -> set[bytes]:

@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, Progress, StoreBusy, StoreError, silent
 from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.results import Reclaimed
+from hermes_checkpoints.upkeep.inventory import Inventory
 from hermes_checkpoints.upkeep.ledger import Ledger
 
 
@@ -50,8 +52,23 @@ def deadline(seconds: float | None) -> float:
     return math.inf if seconds is None else time.monotonic() + seconds
 
 
-def measure_small(store: Path, ledger: Ledger) -> int:
+def space_beside(store: Path) -> int:
     """Bytes of what is in a store beside its parts: records, pins, locks, counts."""
-    size = sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used"))
-    ledger.measured("small", ledger.count("small"), size)
-    return size
+    return sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used"))
+
+
+def reclaim_all(
+    inventory: Inventory,
+    store: Path,
+    ledger: Ledger,
+    until: float = math.inf,
+    progress: Progress = silent,
+    *,
+    thorough: bool = False,
+) -> Reclaimed:
+    """Reclaim every part; the sizes are those of the whole store, with archives and records."""
+    done = reclaim(inventory.parts, ledger, until, progress, thorough=thorough)
+    kept, beside = inventory.kept_aside, space_beside(store)
+    for name, size in (("archives", kept), ("beside", beside)):
+        ledger.measured(name, ledger.count(name), size)
+    return replace(done, before=done.before + kept + beside, after=done.after + kept + beside)

@@ -15,8 +15,8 @@ from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
 from hermes_checkpoints.upkeep import clearing, pins, purging
 from hermes_checkpoints.upkeep.budget import LOW, START, Budget
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
-from hermes_checkpoints.upkeep.inventory import Inventory, parts, take_inventory, units_of
-from hermes_checkpoints.upkeep.reclaiming import reclaim
+from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
+from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
 from hermes_checkpoints.upkeep.status import survey
 
 PathLike = str | os.PathLike[str]
@@ -49,11 +49,12 @@ class Upkeep:
         if max_total_size is not None:
             limits = replace(limits, max_total_size=max_total_size)
         inventory = self._inventory()
-        size = sum(used.real for used in inventory.usage().values()) + sum(one.size for one in inventory.archives)
+        shares = inventory.shares()
+        size = sum(shares.values()) + inventory.kept_aside  # garbage is not held
         return policy.prune(
             inventory.holdings,
             inventory.archives,
-            inventory.shares(),
+            shares,
             size=size,
             allowed=limits.max_total_size,
             limits=limits,
@@ -63,8 +64,11 @@ class Upkeep:
 
     def prune(self, plan: policy.Pruning) -> tuple[Pruned, Reclaimed]:
         """Forget what the plan says, exactly that, and get its space back."""
+        before = self._inventory().size
         pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)
-        return pruned, self._reclaim()
+        store = self._opener.settings.store
+        done = reclaim_all(self._inventory(), store, self.budget.ledger, progress=self._progress)
+        return pruned, replace(done, before=before + space_beside(store))
 
     def maintain(self, seconds: float | None = None, *, background: bool = False) -> Reclaimed:
         """Get the space of what was forgotten back, and come down to the budget if the store exceeds it.
@@ -74,11 +78,8 @@ class Upkeep:
         """
         until = math.inf if seconds is None else time.monotonic() + seconds
         clearing.sweep(self._opener, self._progress)
-        before = self.budget.ledger.total().size
         wait = 0 if background else None
-        self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
-        after = self.budget.ledger.total()
-        return Reclaimed(before, after.size, after.forgotten == 0)
+        return self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)[1]
 
     def forget(self, snapshots: Sequence[Snapshot]) -> None:
         """Forget snapshots of one workspace at once; their space comes back with the next reclaim.
@@ -133,7 +134,7 @@ class Upkeep:
 
     def clear(self) -> int:
         """Remove every snapshot of every workspace and all archives; bytes that came back, nearly."""
-        before = self.status().real
+        before = self.budget.ledger.total().size  # counted: what is damaged cannot be measured, and goes as well
         clearing.clear(self._opener, self.budget.ledger, self._wait, self._progress)
         self.clear_legacy()
         return before
@@ -146,6 +147,3 @@ class Upkeep:
 
     def _inventory(self) -> Inventory:
         return take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
-
-    def _reclaim(self) -> Reclaimed:
-        return reclaim(parts(self._opener), self.budget.ledger, progress=self._progress)

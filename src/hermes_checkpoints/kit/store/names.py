@@ -5,7 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreError
-from hermes_checkpoints.kit.store.publish import sync_path
 
 
 def created_name(created_ns: int, snapshot: str) -> str:
@@ -32,13 +31,16 @@ def listed(directory: Path) -> dict[str, int]:
 
 
 def remove_names(directory: Path, snapshots: Collection[str]) -> None:
-    """Take snapshots off a directory's list, durably; those that are gone already are passed over."""
+    """Take snapshots off a directory's list; those that are gone already are passed over.
+
+    Not synced: it costs nothing in a turn, and after a power cut they are
+    listed again, whole, as long as ``reclaim`` syncs the directory before it
+    removes anything.
+    """
     found = listed(directory)
     gone = found.keys() & set(snapshots)
     try:
         for snapshot in gone:
             (directory / created_name(found[snapshot], snapshot)).unlink(missing_ok=True)
-        if gone:
-            sync_path(directory)
     except OSError as error:
         raise StoreError(f"cannot remove a snapshot from {directory}: {error.strerror}.") from error

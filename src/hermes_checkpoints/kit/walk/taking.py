@@ -129,13 +129,16 @@ class Taker:
 
     def gone(self, directory: Seen, names: Iterable[str]) -> None:
         """Tell the batch of contents that the workspace has no more: files, and all that directories held."""
-        for name in names:
-            item = directory.item(name)
-            if item is not None and stat.S_ISREG(item[1]) and name in directory.keys:
-                self._batch.replaced(directory.entry_of(item))
-            if name in directory.dirs:
-                below = directory.dirs[name]
-                self.gone(below, (*below.keys, *below.dirs))
+        todo = [(directory, names)]  # trees may be deeper than Python's stack
+        while todo:
+            directory, names = todo.pop()
+            for name in names:
+                item = directory.item(name)
+                if item is not None and stat.S_ISREG(item[1]) and name in directory.keys:
+                    self._batch.replaced(directory.entry_of(item))
+                if name in directory.dirs:
+                    below = directory.dirs[name]
+                    todo.append((below, (*below.keys, *below.dirs)))
 
     def settle(self) -> None:
         """Fill in the content keys of everything taken, and count what differs from before."""

@@ -1,0 +1,125 @@
+"""The process that reclaims while nobody waits for it."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hermes_checkpoints import Engine
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.policy.retention import Limits
+from hermes_checkpoints.testing.witness import difference, picture
+from trees import put
+
+MB = 1 << 20
+
+
+def processes(store):
+    """The processes that maintain a store, by id."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"hermes_checkpoints.upkeep.background" in words and os.fsencode(store) in words:
+                found.append(int(entry.name))
+    return found
+
+
+def eventually(question, patience=60):
+    """Wait for something to become true."""
+    end = time.monotonic() + patience
+    while not question():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def store(fresh_directory, monkeypatch):
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("processes are found in /proc")
+    monkeypatch.delenv("HERMES_CHECKPOINT_BACKGROUND")
+    yield fresh_directory / "checkpoints"
+    for process in processes(fresh_directory / "checkpoints"):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def engine(store):
+    with Engine(store=store, backend="cow", limits=Limits(max_snapshots=2, min_free_disk=0)) as engine:
+        yield engine
+
+
+def turns(engine, workspace, count, size=20_000):
+    for _ in range(count):
+        put(workspace, "a", os.urandom(size))
+        engine.snapshot(workspace)
+
+
+def stored(store):
+    """Bytes of the contents in a store, while files of it come and go."""
+    total = 0
+    for path in (store / "store" / "cow" / "batches").glob("*/*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_blocks * 512
+    return total
+
+
+def test_enough_garbage_starts_a_process_that_reclaims_it(engine, store, fresh_directory):
+    workspace = fresh_directory / "workspace"
+    turns(engine, workspace, 60)
+    assert stored(store) > MB, "garbage is not reclaimed in a turn"
+    turns(engine, workspace, 10)
+    eventually(lambda: stored(store) < MB // 2)
+    eventually(lambda: not processes(store))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)  # it is nobody's zombie
+
+
+def test_it_can_be_switched_off(engine, store, fresh_directory, monkeypatch):
+    monkeypatch.setenv("HERMES_CHECKPOINT_BACKGROUND", "0")
+    turns(engine, fresh_directory / "workspace", 80)
+    assert processes(store) == []
+    assert stored(store) > MB
+
+
+def test_it_has_a_low_priority_and_a_session_of_its_own_and_is_alone(engine, store, fresh_directory):
+    workspace = fresh_directory / "workspace"
+    turns(engine, workspace, 60)
+    with locked(store / "store" / "cow" / "lock", shared=True):  # as somebody who saves for long: it has to wait
+        turns(engine, workspace, 15)
+        eventually(lambda: processes(store))
+        turns(engine, workspace, 5)
+        (process,) = processes(store)
+        assert os.getpriority(os.PRIO_PROCESS, process) == 19
+        assert os.getsid(process) != os.getsid(0)
+        assert Path(f"/proc/{process}/cwd").readlink() == Path("/")
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda: not processes(store))
+
+    def goes_on():
+        turns(engine, workspace, 1)
+        return stored(store) < MB // 2
+
+    eventually(goes_on)
+    seen = picture(workspace)
+    put(workspace, "a", b"later")
+    engine.restore(workspace, "1")
+    assert difference(seen, picture(workspace)) == []
+
+
+def test_a_store_that_nears_its_budget_is_brought_down_before_anybody_has_to_wait(store, fresh_directory):
+    limits = Limits(max_snapshots=100, max_total_size=8 * MB, min_free_disk=0)
+    with Engine(store=store, backend="shadow-git", limits=limits) as engine:
+        workspace = fresh_directory / "workspace"
+        turns(engine, workspace, 14, size=MB // 2)
+        assert len(engine.list(workspace)) == 14
+        eventually(lambda: len(engine.list(workspace)) < 14)
+        eventually(lambda: not processes(store))
+        assert engine.upkeep.status().real < 6 * MB
+        assert "the oldest of the workspace that holds the most" in {
+            one.reason for one in engine.upkeep.status().forgotten
+        }
