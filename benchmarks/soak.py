@@ -85,16 +85,16 @@ def digest(directory: Path) -> str:
 
 
 def edit(workspace: Path, chance: random.Random) -> None:
-    """One turn's work: some files written anew with bytes that do not compress, one perhaps removed."""
+    """One turn's work: some files written anew with bytes that do not compress, now and then a large one."""
     workspace.mkdir(parents=True, exist_ok=True)
     for _ in range(chance.randint(1, 4)):
-        size = chance.choice([500, 5_000, 20_000, 80_000, 200_000])
+        size = chance.choice([500, 5_000, 20_000, 80_000])
         (workspace / f"file {chance.randint(0, 9)}").write_bytes(os.urandom(size))
-    if chance.random() < 0.02:
-        (workspace / "large").write_bytes(os.urandom(1_500_000))
-    if chance.random() < 0.1:
-        with suppress(FileNotFoundError):
-            (workspace / f"file {chance.randint(0, 9)}").unlink()
+    if chance.random() < 0.03:
+        (workspace / "large").write_bytes(os.urandom(1_200_000))
+    for name, share in (("large", 0.2), (f"file {chance.randint(0, 9)}", 0.1)):
+        if chance.random() < share:
+            (workspace / name).unlink(missing_ok=True)
 
 
 def agent(soak: Soak, number: int) -> None:

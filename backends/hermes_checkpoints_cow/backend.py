@@ -64,7 +64,7 @@ class CopyOnWrite(TreeBackend):
     def open(cls, place: Place) -> Self:
         home = _home(place, cls.name)
         open_format(home, FORMAT)
-        for name in ("batches", "snapshots", "tmp"):
+        for name in ("batches", "snapshots", "tmp", "trash"):
             private_directory(home / name)
         remember_home(place, cls.name, home)
         return cls(place)
@@ -140,11 +140,14 @@ class CopyOnWrite(TreeBackend):
 
     def shares(self) -> Mapping[frozenset[str], int]:
         with self._store_errors():
-            divided = dict(super().shares())
-            for snapshot, _ in self._everything():  # its header
-                alone = frozenset((snapshot,))
-                divided[alone] = divided.get(alone, 0) + BLOCK
-            return divided
+            return super().shares()
+
+    def _shares(self, headers: Mapping[str, bytes]) -> Mapping[frozenset[str], int]:
+        divided = dict(super()._shares(headers))
+        for snapshot in headers:
+            alone = frozenset((snapshot,))
+            divided[alone] = divided.get(alone, 0) + BLOCK  # its header
+        return divided
 
     def _stored_size(self, entry: Entry) -> int:
         where = parse(entry.key)

@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -51,13 +51,26 @@ def give_back(path: Path, ranges: Sequence[Range], *, thorough: bool, whole_exte
                 yield from _written_anew(fd, start, end)
         for start, end in ranges:
             inner, outer = _whole_blocks(fd, start, end, block)
-            punched = inner < outer and _punch(fd, inner, outer - inner)
-            if thorough:
-                for first, last in ((start, inner), (outer, end)) if punched else ((start, end),):
-                    _overwrite(fd, first, last)
+            with _alone(fd):
+                punched = inner < outer and _punch(fd, inner, outer - inner)
+                if thorough:
+                    for first, last in ((start, inner), (outer, end)) if punched else ((start, end),):
+                        _overwrite(fd, first, last)
             yield 1
         if thorough:
             sync(fd)
+
+
+@contextmanager
+def _alone(fd: int) -> Iterator[None]:
+    """Not while another reclaim, to which these bytes were still alive, has read them and is about to write them."""
+    with suppress(OSError):  # no locks there: then neither are there extents, for which bytes are written anew
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _written_anew(fd: int, start: int, end: int) -> Iterator[int]:
@@ -71,7 +84,8 @@ def _written_anew(fd: int, start: int, end: int) -> Iterator[int]:
             return  # a hole up to the end of the file
         data_end = min(end, os.lseek(fd, start, os.SEEK_HOLE))  # zeros written to a hole would take space
         while start < data_end:
-            start += os.pwrite(fd, os.pread(fd, min(len(_ZEROS), data_end - start), start), start)
+            with _alone(fd):
+                start += os.pwrite(fd, os.pread(fd, min(len(_ZEROS), data_end - start), start), start)
             yield 1
 
 

@@ -22,6 +22,11 @@ class Live:
     ranges: set[Range] = field(default_factory=set)
     """Of its ``data`` file."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the ranges."""
+        return sum(end - start for start, end in self.ranges)
+
     def dead(self, size: int) -> Iterator[Range]:
         """The ranges of a ``data`` file of that size that nothing leans on, in order."""
         reached = 0

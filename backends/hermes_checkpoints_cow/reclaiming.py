@@ -12,6 +12,7 @@ done a part of the work, and two at once do it together.
 """
 
 import os
+import re
 import secrets
 import shutil
 import time
@@ -23,7 +24,9 @@ from hermes_checkpoints.contract import Progress, StoreBusy
 from hermes_checkpoints.kit import locked, sync_path
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT
 from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
+from hermes_checkpoints.kit.store.scratch import NO_ROOM, take_away
 from hermes_checkpoints.kit.walk.clock import filesystem_type
+from hermes_checkpoints.kit.walk.memory import tidy
 from hermes_checkpoints_cow.holes import give_back, worth_it
 from hermes_checkpoints_cow.marking import Live, Marks, workspace_directories
 from hermes_checkpoints_cow.sharing import allocated
@@ -31,6 +34,7 @@ from hermes_checkpoints_cow.vault import DATA
 
 # Files removed, or directories read, between two looks at the clock.
 _PORTION = 64
+_BATCH = re.compile("[0-9a-f]{16}")
 # On Btrfs, where the rest of a file has to be written anew: the part of it (one in so many) that must be garbage.
 _WORTH_WRITING = 4
 
@@ -54,6 +58,8 @@ class Reclaiming:
         self._progress = progress
         self._thorough = thorough
         self._steps = 0
+        self._in_part: list[tuple[Path, Live]] = []
+        """Files of which a part is dead, perhaps."""
         self._synced = False
         self._whole_extents = filesystem_type(home) == "btrfs"
         self._marks = Marks(self._snapshots, load, self._step)
@@ -67,9 +73,10 @@ class Reclaiming:
             leftovers = self._leftovers()
             self._marks.mark()  # what was published meanwhile, so that little is left to be read while others wait
             self._alone(leftovers)
+            self._empty_trash()
             for name in batches:
                 self._sweep(name)
-            self._empty_trash()
+            self._make_holes()
         except _OutOfTime:
             return False
         return True
@@ -97,20 +104,18 @@ class Reclaiming:
 
     def _alone(self, leftovers: list[str]) -> None:
         """The moment in which nobody saves: see what is live, and take away what only a save may have."""
-        if leftovers:
-            self._trash.mkdir(mode=0o700, exist_ok=True)
         wait = min(DEFAULT_WAIT, max(0.0, self._until - time.monotonic()))
         try:
             with locked(self._home / "lock", wait=wait):
                 self._marks.mark()
                 for name in leftovers:
                     with suppress(FileNotFoundError):
-                        (self._tmp / name).rename(self._trash / secrets.token_hex(8))
+                        take_away(self._tmp / name, self._trash / secrets.token_hex(8))
                 for directory in self._marks.empty:
                     self._leave_no_trace(directory)
-                if self._thorough:  # the stat caches of workspaces may still know what was there before
-                    for cache in list((self._home / "seen").glob("*")):
-                        cache.unlink(missing_ok=True)
+                # With thorough, all stat caches: they may still know what was there before.
+                living = () if self._thorough else os.listdir(self._snapshots)
+                tidy(self._home / "seen", living)
         except StoreBusy as busy:
             if wait < DEFAULT_WAIT:
                 raise _OutOfTime from busy
@@ -118,20 +123,16 @@ class Reclaiming:
 
     def _leave_no_trace(self, directory: Path) -> None:
         """Remove what there is of a workspace without snapshots. The next save makes it again, under the lock."""
-        for empty in (directory, self._tmp / directory.name):
+        for empty in (self._tmp / directory.name, directory):
             with suppress(OSError):
                 empty.rmdir()
-        with suppress(OSError):
-            (self._home / "seen" / directory.name).unlink()
 
     def _sweep(self, name: str) -> None:
-        try:
-            batch = bytes.fromhex(name)
-        except ValueError:
+        directory = self._home / "batches" / name
+        if not _BATCH.fullmatch(name) or directory.is_symlink():
             return  # not ours
         self._look_up()
-        directory = self._home / "batches" / name
-        live = self._marks.batches.get(batch)
+        live = self._marks.batches.get(bytes.fromhex(name))
         with suppress(FileNotFoundError, NotADirectoryError):  # somebody else's reclaim was faster
             for file in os.listdir(directory):
                 self._step()
@@ -140,7 +141,7 @@ class Reclaiming:
                     with suppress(IsADirectoryError):
                         (directory / file).unlink(missing_ok=True)
                 elif file == DATA:
-                    self._punch(directory / file, live)
+                    self._in_part.append((directory / file, live))
             if live is None:
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -149,6 +150,21 @@ class Reclaiming:
         if file == DATA:
             return not live.ranges
         return file.isdecimal() and int(file) not in live.numbers
+
+    def _make_holes(self) -> None:
+        """After all that only gives room, since this may need some; the files with the least to keep first."""
+        full: OSError | None = None
+        for data, live in sorted(self._in_part, key=lambda part: part[1].size):
+            try:
+                self._punch(data, live)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # somebody else's reclaim was faster
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                full = error
+        if full is not None:
+            raise full
 
     def _punch(self, data: Path, live: Live) -> None:
         status = data.stat()
@@ -179,6 +195,6 @@ class Reclaiming:
         with suppress(FileNotFoundError):
             for name in os.listdir(self._trash):
                 shutil.rmtree(self._trash / name, ignore_errors=True)
+                with suppress(OSError):  # what was put into tmp by hand
+                    (self._trash / name).unlink()
                 self._look_up()
-            with suppress(OSError):
-                self._trash.rmdir()

@@ -87,6 +87,8 @@ class ShadowGit(TreeBackend):
     def _everything(self) -> Iterator[tuple[str, bytes]]:
         with suppress(FileNotFoundError), os.scandir(self.home / REFS) as directories:
             for directory in directories:
+                if not directory.is_dir(follow_symlinks=False):
+                    continue
                 for snapshot, created in listed(Path(directory.path)).items():
                     try:
                         yield snapshot, self._load_header(snapshot)
@@ -104,9 +106,9 @@ class ShadowGit(TreeBackend):
         """Bytes in packs and their indexes; nothing for what a git run by hand put elsewhere."""
         return sum(self._indexes.packed_size(oid) for oid in oids)
 
-    def shares(self) -> Mapping[frozenset[str], int]:
-        sizes = dict(super().shares())
-        for snapshot, _ in self._everything():
+    def _shares(self, headers: Mapping[str, bytes]) -> Mapping[frozenset[str], int]:
+        sizes = dict(super()._shares(headers))
+        for snapshot in headers:
             commit = bytes.fromhex(snapshot)
             own = {commit, tree_of(self._packs.read(commit)[1])}
             alone = frozenset({snapshot})

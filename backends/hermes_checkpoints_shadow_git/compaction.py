@@ -6,8 +6,8 @@ from dataclasses import dataclass
 _GARBAGE = 0.2  # of a pack's bytes: rewriting 80 bytes to get 20 back; less is not worth it
 _FACTOR = 16
 _FIRST = 16 << 10
-_LEAST, _MOST = 1 << 20, 32 << 20
-_SHARE = 16
+_LEAST, _MOST = 512 << 10, 32 << 20
+_SHARE = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from hermes_checkpoints.kit.store.scratch import take_away
+from hermes_checkpoints.kit.walk.memory import tidy
 from hermes_checkpoints_shadow_git.repository import REFS, Repository
 
 # A git that somebody runs by hand takes no lock of ours, nor does a process that opens the store for the first time.
@@ -28,7 +30,7 @@ class Leftovers:
         """Move what lies in ``tmp`` into ``scratch``, for removing it later, and remove other leftovers."""
         for number, entry in enumerate(sorted(self._repository.tmp.iterdir())):
             if entry != scratch and (not entry.name.startswith("opening-") or _old(entry)):
-                entry.rename(scratch / f"left-{number}")
+                take_away(entry, scratch / f"left-{number}")
         names = {path.name for path in self._repository.packs.iterdir()}
         for name in names:
             path = self._repository.packs / name
@@ -36,7 +38,7 @@ class Leftovers:
                 if _old(path):
                     path.unlink(missing_ok=True)
             elif _has_lost_its_other_half(name, names):
-                path.rename(scratch / name)
+                take_away(path, scratch / name)
         for path in self._objects.glob("[0-9a-f][0-9a-f]/tmp_obj_*"):
             if _old(path):
                 path.unlink(missing_ok=True)
@@ -47,7 +49,8 @@ class Leftovers:
             for directory in (self._repository.path / REFS).iterdir():
                 with suppress(OSError):  # it has snapshots
                     directory.rmdir()
-                    (self._repository.path / "seen" / directory.name).unlink(missing_ok=True)
+        refs = self._repository.path / REFS
+        tidy(self._repository.path / "seen", os.listdir(refs) if refs.is_dir() else ())
 
     def loose(self) -> Iterator[tuple[bytes, Path]]:
         """Objects in files of their own: git makes them when somebody runs its gc."""

@@ -38,6 +38,8 @@ class PackIndexes:
         """Have the next question list the packs."""
         with self._lock:
             self._listed = None
+            # One that was damaged, or gone, may have been written anew: a pack of one content always has the same name.
+            self._indexes = {name: index for name, index in self._indexes.items() if index is not None}
 
     def __contains__(self, oid: bytes) -> bool:
         """Raises ``StoreError`` when the directory of packs cannot be read."""
@@ -89,7 +91,7 @@ class PackIndexes:
                 self._take_in(index)
         for name in wanted - self._indexes.keys():
             index = None
-            # Gone since the listing: the next one will not name it. Damaged: not asked again.
+            # Gone since the listing: the next one will not name it. Damaged: not asked again before the next refresh.
             with contextlib.suppress(FileNotFoundError, ValueError):
                 index = Index(os.path.join(self._directory, name))
             self._indexes[name] = index

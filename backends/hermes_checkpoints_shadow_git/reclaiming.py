@@ -7,7 +7,6 @@ published until then.
 
 import logging
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from hermes_checkpoints.contract import Progress, StoreBusy, StoreError
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
 from hermes_checkpoints.kit.store.publish import sync_all
-from hermes_checkpoints.kit.store.scratch import clean_scratch
+from hermes_checkpoints.kit.store.scratch import NO_ROOM, clean_scratch, empty_scratch, take_away
 from hermes_checkpoints_shadow_git.compaction import bound, plan
 from hermes_checkpoints_shadow_git.leftovers import Leftovers
 from hermes_checkpoints_shadow_git.marking import Mark
@@ -61,6 +60,8 @@ class Reclaim:
         self._forgotten_for_good = False
         self._retired = 0
         self._left_alone: set[str] = set()
+        self._too_big: dict[str, StoreError] = {}
+        """Packs that there was no room to rewrite."""
         self._mark = Mark(repository.path, reader.read, self._tick)
 
     def run(self) -> bool:
@@ -76,16 +77,22 @@ class Reclaim:
     def _run(self) -> bool:
         self._mark.catch_up()
         self._sweep()
+        retired = 0
         while True:
             self._pause()
-            survey = Survey(self._indexes.all(), self._mark, self._left_alone, self._tick)
+            left_alone = self._left_alone | self._too_big.keys()
+            survey = Survey(self._indexes.all(), self._mark, left_alone, self._tick)
             dead = survey.dead()
             for start in range(0, len(dead), _PORTION):
                 self._retire(survey, dead[start : start + _PORTION], frozenset())
             limit = bound(survey.size)
             groups = plan(survey.holdings(), limit, thorough=self._thorough)
             if not groups:
-                break
+                if not self._too_big:
+                    break
+                if self._retired == retired:
+                    raise next(iter(self._too_big.values()))
+                self._too_big, retired = {}, self._retired  # there is more room now
             for group in groups:
                 self._rewrite(survey, group, limit)
         if self._thorough and self._retired:
@@ -98,14 +105,14 @@ class Reclaim:
     def _only_one(self) -> Iterator[None]:
         with ExitStack() as held:
             try:
-                held.enter_context(locked(self._repository.path / "reclaiming", wait=self._patience()))
+                held.enter_context(locked(self._repository.reclaim_lock, wait=self._patience()))
             except StoreBusy as busy:
                 raise _OutOfTime from busy  # somebody else is at it, and may leave something
             try:
                 clean_scratch(self._scratch)
                 yield
             finally:
-                shutil.rmtree(self._scratch, ignore_errors=True)
+                empty_scratch(self._scratch)
 
     def _patience(self) -> float:
         return min(DEFAULT_WAIT, max(0.0, self._until - time.monotonic()))
@@ -165,7 +172,7 @@ class Reclaim:
             (packs / derived).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             # Only renamed under the lock, since removing many bytes takes long.
-            (packs / f"{name}.pack").rename(self._scratch / f"{name}.dead")
+            take_away(packs / f"{name}.pack", self._scratch / f"{name}.dead")
 
     def _sweep(self) -> None:
         with self._alone():
@@ -188,6 +195,15 @@ class Reclaim:
         except LeaveAlone as told:
             log.warning("not rewritten: %s", told)
             self._left_alone.add(told.pack)
+            return
+        except StoreError as error:
+            if getattr(error.__cause__, "errno", None) not in NO_ROOM:
+                raise
+            if len(group) == 1:
+                self._too_big[group[0]] = error
+            else:
+                for name in group:  # what one gives back is room for the next
+                    self._rewrite(survey, [name], limit)
             return
         # Before the lock is held: these objects are in the store already, so nobody is misled by more of them.
         for pack in packs:

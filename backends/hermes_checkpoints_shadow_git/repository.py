@@ -81,7 +81,8 @@ _CONFIG = """\
 [fsck]
 """ + "".join(f"\t{name} = ignore\n" for name in _FSCK_IGNORED)
 
-_DIRECTORIES = ("", "tmp", "info", "objects", "objects/info", "objects/pack", "refs")
+# tmp/reclaiming and the lock are there beforehand: a full disk has no room for them when space is to be given back.
+_DIRECTORIES = ("", "tmp", "tmp/reclaiming", "info", "objects", "objects/info", "objects/pack", "refs")
 _FILES = {"config": _CONFIG.encode(), "info/attributes": _ATTRIBUTES, "HEAD": _HEAD}
 
 
@@ -95,6 +96,11 @@ class Repository:
     def tmp(self) -> Path:
         """Where files are made before they are renamed into place."""
         return self.path / "tmp"
+
+    @property
+    def reclaim_lock(self) -> Path:
+        """The lock file of whoever gives space back."""
+        return self.path / "reclaiming"
 
     @property
     def packs(self) -> Path:
@@ -114,6 +120,8 @@ class Repository:
                 _make_directory(path / name)
             for name, content in _FILES.items():
                 repository._put(name, content)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(repository.reclaim_lock, flags, 0o600))
         except OSError as error:
             raise StoreError(
                 f"The shadow-git store {path} could not be opened: {error}. No snapshot was changed. "

@@ -61,11 +61,11 @@ def remove_archives(base: Path, paths: Iterable[Path]) -> None:
     """
     wanted = list(paths)
     for path in wanted:
-        if path.parent != base or not _ARCHIVE.fullmatch(path.name) or not _is_directory(path, missing=True):
+        if path.parent != base or not path.name.startswith(_PREFIX) or not _is_archive(path, missing=True):
             raise CheckpointError(f"{path} is no archive of old snapshots in {base}. Nothing was removed.")
     for path in wanted:
         try:
-            if _is_directory(path):
+            if _is_archive(path):
                 shutil.rmtree(path)
         except FileNotFoundError:
             continue  # somebody else removes it, too
@@ -73,9 +73,9 @@ def remove_archives(base: Path, paths: Iterable[Path]) -> None:
             raise StoreError(f"cannot remove {path}: {error.strerror}. What is left is still an archive.") from error
 
 
-def _is_directory(path: Path, *, missing: bool = False) -> bool:
+def _is_archive(path: Path, *, missing: bool = False) -> bool:
     try:
-        return stat.S_ISDIR(path.lstat().st_mode)
+        return stat.S_ISDIR(path.lstat().st_mode) and _ARCHIVE.fullmatch(path.name) is not None
     except FileNotFoundError:
         return missing
 

@@ -29,7 +29,10 @@ class Record:
     backends: tuple[str, ...]
     """Every backend that snapshots were taken with, the one used last at the end."""
     parent: tuple[int, int, int] | None = None
-    """Device, inode and filesystem id of the directory that the workspace was in when it was last touched."""
+    """Device, inode and filesystem id of the directory that the workspace was in when it was last touched.
+
+    ``None`` for a volume's own top directory: its absence is no evidence.
+    """
 
 
 def read_record(store: Path, workspace_id: str) -> Record | None:
@@ -97,7 +100,7 @@ def touch_record(place: Place, backend: str, holding: Sequence[str], *, taken: b
         "backends": [*others, backend],
     }
     parent = parent_of(place.workspace)
-    if parent is not None:
+    if parent is not None and not os.path.ismount(place.workspace):  # a volume that goes takes its name along, perhaps
         row["parent"] = parent
     with suppress(StoreError):
         directory = private_directory(place.store / "projects")

@@ -34,7 +34,7 @@ def test_status_knows_the_workspaces_and_what_the_store_takes_up(run, workspace,
     assert told["store"] == str(base)
     backend = run("list", "--json").json["snapshots"][0]["backend"]
     assert told["usage"][backend].keys() == {"apparent", "real"}
-    assert told["real"] == sum(used["real"] for used in told["usage"].values()) > 400_000
+    assert told["real"] == sum(used["real"] for used in told["usage"].values()) + told["beside"] > 400_000
     assert told["budget"] == {"used": told["real"], "limit": 500 << 20, "share": told["real"] / (500 << 20)}
     assert told["limits"].items() >= {"max_snapshots": 20, "max_total_size": 500 << 20, "retention_days": 7}.items()
     [known] = told["workspaces"]
@@ -124,7 +124,7 @@ def test_archives_of_old_checkpoints_are_shown_and_count(run, workspace, base):
     [listed] = told["archives"]
     assert listed["path"] == str(archive)
     assert listed["size"] >= 300_000
-    assert told["real"] == sum(used["real"] for used in told["usage"].values()) + listed["size"]
+    assert told["real"] == sum(used["real"] for used in told["usage"].values()) + told["beside"] + listed["size"]
     assert [row[1] for row in run("status").rows if row[0] == "archive"] == [str(archive)]
     assert archive.name.encode() in on_a_terminal("status")[1]
 

@@ -65,6 +65,5 @@ def pack_names(backend):
 
 
 def leftovers(backend):
-    """A saver's empty directory stays between turns and is none."""
-    found = backend._repository.tmp.rglob("*")
-    return sorted(path.name for path in found if path.is_file() or path.name == "reclaiming")
+    """Empty directories stay and are none."""
+    return sorted(path.name for path in backend._repository.tmp.rglob("*") if path.is_file())

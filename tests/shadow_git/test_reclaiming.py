@@ -155,7 +155,7 @@ def test_what_killed_processes_left_is_swept_and_what_may_be_in_use_is_not(place
     repo = backend._repository
     (repo.tmp / "somebody").mkdir(exist_ok=True)
     (repo.tmp / "somebody" / "pack-x").write_bytes(b"half a pack")
-    (repo.tmp / "reclaiming").mkdir()
+    (repo.tmp / "reclaiming").mkdir(exist_ok=True)
     (repo.tmp / "reclaiming" / "pack-y").write_bytes(b"of a killed reclaim")
     (repo.packs / "pack-00.pack").write_bytes(b"no index")
     (repo.packs / "pack-01.idx").write_bytes(b"no pack")

@@ -70,7 +70,7 @@ def test_processes_that_open_a_new_store_at_once_do_not_trip_over_each_other(tmp
         process.stdin = None
     assert [process.communicate()[1] for process in started] == [b""] * 4
     assert [process.returncode for process in started] == [0] * 4
-    assert names_below(store) == ["HEAD", "attributes", "config"]
+    assert names_below(store) == ["HEAD", "attributes", "config", "reclaiming"]
     assert git(Repository(store), "rev-parse", "--is-bare-repository") == b"true\n"
 
 

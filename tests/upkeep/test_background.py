@@ -12,6 +12,7 @@ from hermes_checkpoints import Engine
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.testing.witness import difference, picture
+from soak import allocated
 from trees import put
 
 MB = 1 << 20
@@ -60,12 +61,8 @@ def turns(engine, workspace, count, size=20_000):
 
 
 def stored(store):
-    """Bytes of the contents in a store, while files of it come and go."""
-    total = 0
-    for path in (store / "store" / "cow" / "batches").glob("*/*"):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_blocks * 512
-    return total
+    """Bytes of the contents in a store."""
+    return allocated(store / "store" / "cow" / "batches")
 
 
 def test_enough_garbage_starts_a_process_that_reclaims_it(engine, store, fresh_directory):

@@ -148,6 +148,7 @@ def _document(told: Status) -> dict[str, Any]:
         "store": portable(str(told.store)),
         "usage": {name: {"apparent": used.apparent, "real": used.real} for name, used in told.usage.items()},
         "apparent": told.apparent,
+        "beside": told.beside,
         "real": told.real,
         "budget": {"used": told.real, "limit": limit, "share": told.real / limit if limit else None},
         "limits": asdict(told.limits),

@@ -36,12 +36,12 @@ from hermes_checkpoints.contract import (
     unbounded,
 )
 from hermes_checkpoints.kit.compare import LiveTree, StoredTree, compare, walk
-from hermes_checkpoints.kit.purging import Purged, renamed, without
+from hermes_checkpoints.kit.purging import Purged, Purging, renamed, without
 from hermes_checkpoints.kit.store.batch import Batch, Unstored
 from hermes_checkpoints.kit.store.home import noted_homes
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import decode_header, decode_node, encode_header
-from hermes_checkpoints.kit.store.shares import divide
+from hermes_checkpoints.kit.store.shares import divide, while_listed
 from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.capture import Capture, left_out
@@ -62,6 +62,7 @@ class TreeBackend(Backend):
         self._home = home or place.store / self.name
         self._memory = MemoryFile(self.home / "seen" / place.workspace_id)
         self._headers: dict[str, bytes] = {}
+        self._decoded: dict[str, tuple[Snapshot, Entry]] = {}
         self._nodes: dict[bytes, dict[str, Entry]] = {}
 
     # What a subclass supplies.
@@ -185,7 +186,9 @@ class TreeBackend(Backend):
         return self._headers[snapshot]
 
     def _snapshot(self, snapshot: str) -> tuple[Snapshot, Entry]:
-        return decode_header(self._header(snapshot), snapshot, self.name)
+        if snapshot not in self._decoded:
+            self._decoded[snapshot] = decode_header(self._header(snapshot), snapshot, self.name)
+        return self._decoded[snapshot]
 
     def _root(self, snapshot: str) -> StoredTree:
         if snapshot not in self._ids():
@@ -217,8 +220,7 @@ class TreeBackend(Backend):
         unstored = Unstored(takes_any_size=Capability.STORES_LARGE_FILES_FREELY in self.capabilities)
         learned = memory.learned if memory else {}
         capture = Capture(self.place.workspace, self._stores(), scope, unstored, learned=learned)
-        live = capture.run(memory.tree if memory else None)
-        yield from compare(before, LiveTree(live), self._same_as_live)
+        yield from compare(before, LiveTree(capture.run(memory.tree if memory else None)), self._same_as_live)
 
     def _same_content(self, before: Entry, after: Entry, path: str) -> bool:
         """Whether two keys hold the same bytes; a backend whose equal contents have equal keys says no."""
@@ -257,7 +259,10 @@ class TreeBackend(Backend):
         return space_of(self.home)
 
     def shares(self) -> Mapping[frozenset[str], int]:
-        roots = ((snapshot, decode_header(header, snapshot, self.name)[1]) for snapshot, header in self._everything())
+        return while_listed(lambda: dict(self._everything()), self._shares)
+
+    def _shares(self, headers: Mapping[str, bytes]) -> Mapping[frozenset[str], int]:
+        roots = ((snapshot, decode_header(header, snapshot, self.name)[1]) for snapshot, header in headers.items())
         return divide(roots, self._node, self._stored_size)
 
     def all_snapshots(self) -> Iterator[Snapshot]:
@@ -265,18 +270,10 @@ class TreeBackend(Backend):
             yield decode_header(header, snapshot, self.name)[0]
 
     def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
-        parts = tuple(split_path(path))
-        new_ids: dict[str, str] = {}
+        purging = Purging(split_path(path), self._snapshot, self._node)
         with self._store_lock(shared=True):
-            ids = self._ids()
-            # The oldest first: a safety snapshot names its target, which is older.
-            for done, snapshot in enumerate(sorted(ids, key=lambda snapshot: ids[snapshot])):
-                progress(done)
-                if (new := self._purge_one(snapshot, parts, new_ids)) is not None:
-                    new_ids[snapshot] = new
-                    self.forget([snapshot])
             self._memory.forget()
-        return new_ids
+            return purging.run(self._ids(), self._purge_one, self.forget, progress)
 
     def _purge_one(self, snapshot: str, parts: tuple[str, ...], new_ids: Mapping[str, str]) -> str | None:
         old, root = self._snapshot(snapshot)

@@ -129,6 +129,7 @@ class _Planner:
         self._over = size - allowed if allowed else 0
         self._gone: set[str] = set()
         self._holds: dict[Path, int] = {}
+        self._may_go: dict[Path, list[Sequence[Snapshot]]] = {}
         self._archives: set[Path] = set()
         self.taken: list[Removal] = []
         all_snapshots = (snapshot for holding in holdings for snapshot in holding.snapshots)
@@ -149,6 +150,7 @@ class _Planner:
         self._gone.update(snapshot.id for snapshot in removal.snapshots)
         if removal.workspace is not None:
             self._holds.pop(removal.workspace, None)
+            self._may_go.pop(removal.workspace, None)
         self.taken.append(removal)
 
     def unneeded(self, archives: Sequence[Archive], limits: Limits, now: float, *, orphans: bool) -> Iterator[Removal]:
@@ -212,8 +214,10 @@ class _Planner:
 
     def _older(self, holding: Holding) -> list[Sequence[Snapshot]]:
         """Those of them that are not the newest that is left of their workspace."""
-        left = next((unit for unit in holding.units if unit[0].id not in self._gone), None)
-        return [unit for unit in self._loose(holding) if unit is not left]
+        if holding.workspace not in self._may_go:  # asked again for every workspace at every removal
+            left = next((unit for unit in holding.units if unit[0].id not in self._gone), None)
+            self._may_go[holding.workspace] = [unit for unit in self._loose(holding) if unit is not left]
+        return self._may_go[holding.workspace]
 
     def _all(self, holding: Holding, units: Sequence[Sequence[Snapshot]], reason: str) -> Iterator[Removal]:
         for unit in reversed(units):

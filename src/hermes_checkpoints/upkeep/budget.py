@@ -3,6 +3,7 @@
 Asked at every take, from counters; what is slow is done in the background.
 """
 
+import errno
 import logging
 import math
 import os
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hermes_checkpoints.contract import Backend, Growing, Place, Progress, StoreError, silent
+from hermes_checkpoints.contract import Backend, CheckpointError, Growing, Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.opening import Opener
@@ -20,7 +21,7 @@ from hermes_checkpoints.policy.budget import Removal, prune
 from hermes_checkpoints.results import Pruned, Reclaimed
 from hermes_checkpoints.upkeep import background
 from hermes_checkpoints.upkeep.forgetting import carry_out, retain
-from hermes_checkpoints.upkeep.inventory import Inventory, part_name, take_inventory
+from hermes_checkpoints.upkeep.inventory import Inventory, part_name, parts, take_inventory
 from hermes_checkpoints.upkeep.ledger import Count, Ledger
 from hermes_checkpoints.upkeep.meter import Meter, OutOfRoom
 from hermes_checkpoints.upkeep.reclaiming import reclaim_all
@@ -29,7 +30,9 @@ from hermes_checkpoints.upkeep.reclaiming import reclaim_all
 # because that process is switched off, was killed or is outrun, makes room itself before it stores anything.
 START, STALL, LOW = 0.75, 0.85, 0.65
 # Where a save stops; the rest is for what a reclaim writes before it deletes.
-FULL = 0.95
+FULL = 0.93
+# Of what is to stay free on the disk: where a take makes room itself, likewise.
+_FREE_AT_LEAST = 0.5
 # What a save that found no room is tried with, one after another: the share to come down to, and the one above which
 # even the last snapshots of other workspaces go.
 _STEPS = ((LOW, 1.0), (0.0, 1.0), (0.0, 0.6), (0.0, 0.3), (0.0, 0.0))
@@ -61,10 +64,13 @@ class Budget:
 
         ``save`` is called again when it was stopped for want of room and room
         was made; the last time without a limit, since a snapshot that alone
-        exceeds the budget is better than none.
+        exceeds the budget is better than none. It is called once more when the
+        disk was full and room was made.
         """
+        self._count_what_was_never_counted(backend)
         if self._is_spent():
             self._try_to_make_room(LOW, STALL)
+        tried = False
         for share, last_resort in _STEPS:
             try:
                 with Meter(self.ledger, part_name(backend), int(FULL * self._limits.max_total_size)) as meter:
@@ -75,6 +81,11 @@ class Budget:
                     saved = self._without_limit(backend, save)
                     break
                 self._try_to_make_room(share, last_resort)
+            except StoreError as error:
+                if tried or not _is_disk_full(error):
+                    raise
+                tried = True
+                self._try_to_make_room(LOW, 1.0)
         else:
             saved = self._without_limit(backend, save)
         self._look_after()
@@ -88,19 +99,36 @@ class Budget:
         with self.counted(backend) as meter:
             return save(meter)
 
+    def _count_what_was_never_counted(self, backend: Backend) -> None:
+        """A store from before there were counts, or whose counts were lost, is measured; slow, and once."""
+        if self.ledger.count(part_name(backend)) is not None:
+            return
+        for name, part in {**parts(self._opener), part_name(backend): backend}.items():
+            if self.ledger.count(name) is None:
+                try:
+                    size = part.usage().real
+                except StoreError as error:
+                    log.warning("%s is not counted: %s", name, error)
+                    continue
+                self.ledger.add(name, size)  # and not as measured: nobody has tried to make room in it
+
     def _is_spent(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
-        return bool(limit) and count.size > STALL * limit and self._has_grown(count)
+        pressed = (limit and count.size > STALL * limit) or self._missing_on_disk(count.size, _FREE_AT_LEAST)
+        return bool(pressed and self._has_grown(count))
 
     def _try_to_make_room(self, share: float, last_resort: float) -> None:
         try:
             self.make_room(share, last_resort)
-        except StoreError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
+        except CheckpointError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
             log.warning("no room could be made: %s", error)
 
     def after_take(self, place: Place) -> None:
-        """Forget what is beyond the limits of a workspace, whose lock is held."""
-        retain(place, self._opener.holders(place), self._limits, self._opener, self.ledger)
+        """Forget what is beyond the limits of a workspace, whose lock is held. Failing to is no failure of the take."""
+        try:
+            retain(place, self._opener.holders(place), self._limits, self._opener, self.ledger)
+        except CheckpointError as error:
+            log.warning("nothing was forgotten of %s: %s", place.workspace, error)
 
     def _look_after(self) -> None:
         """Start the process in the background if it is due and none is at work. No lock is held."""
@@ -123,13 +151,13 @@ class Budget:
         left = (limit - count.measured) / 4
         return count.size - count.measured >= (min(_GROWN * limit, left) if left > 0 else _GROWN * limit)
 
-    def _missing_on_disk(self, size: int) -> int:
-        """Bytes by which the disk is fuller than it is to be; at most all that the store has."""
+    def _missing_on_disk(self, size: int, share: float = 1.0) -> int:
+        """Bytes by which the disk is short of a share of what is to stay free; at most all that the store has."""
         try:
             disk = os.statvfs(self._opener.settings.store)
         except OSError:
             return 0
-        missing = int(self._limits.min_free_disk * disk.f_blocks - disk.f_bavail) * disk.f_frsize
+        missing = int(share * self._limits.min_free_disk * disk.f_blocks - disk.f_bavail) * disk.f_frsize
         return max(0, min(missing, size))
 
     # When there is something to do.
@@ -161,7 +189,9 @@ class Budget:
             inventory = take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
             first = self._reclaimed(inventory, until, progress)
             allowed = self._allowed(share, first.after)
-            if first.after <= self._allowed(max(share, above), first.after) or not first.complete:
+            # On a full disk a reclaim may get stuck where it would write; what is forgotten goes before that.
+            stuck = bool(first.troubles and self._missing_on_disk(first.after))
+            if first.after <= self._allowed(max(share, above), first.after) or not (first.complete or stuck):
                 return Pruned(()), first
             # For a disk that others have filled, nobody loses the last snapshot.
             last_resort_at = (
@@ -204,6 +234,16 @@ class Budget:
         for trouble in done.troubles:
             log.warning("not reclaimed: %s", trouble)
         return done
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    """Whether that is what an error comes from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def loud(removal: Removal) -> str:

@@ -31,8 +31,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
     nothing changed.
     """
     store = opener.settings.store
-    if not is_store(opener):
-        raise StoreRefused(f"{store} is not a snapshot store. Nothing was touched.")
+    refuse_others(opener)
     with ExitStack() as held:
         held.enter_context(locked(store / "locks" / "upkeep", wait=wait))
         places = [Place(store, record.workspace) for record in records(store)]
@@ -54,24 +53,25 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
         sweep(opener, progress)
 
 
-def is_store(opener: Opener) -> bool:
-    """Whether the store is one, or empty, and not a directory of somebody else's that has the name.
+def refuse_others(opener: Opener) -> None:
+    """Raise ``StoreRefused`` for somebody else's directory of the store's name.
 
-    Locks prove nothing: whoever asks for a store that is not there leaves some.
+    Locks are no sign of a store: who only asks for one that is not there leaves some.
     """
+    store = opener.settings.store
     try:
-        names = {
-            name for name in os.listdir(opener.settings.store) if name not in _STAYS and not _ASIDE.fullmatch(name)
-        }
+        names = {name for name in os.listdir(store) if name not in _STAYS and not _ASIDE.fullmatch(name)}
     except FileNotFoundError:
-        return True
+        return
     except OSError as error:
-        raise StoreError(f"cannot read {opener.settings.store}: {error.strerror}. Nothing was changed.") from error
-    return not names or not names.isdisjoint(("projects", *opener.names()))
+        raise StoreError(f"cannot read {store}: {error.strerror}. Nothing was changed.") from error
+    if names and names.isdisjoint(("projects", *opener.names())):
+        raise StoreRefused(f"{store} is not a snapshot store. Nothing was touched.")
 
 
 def sweep(opener: Opener, progress: Progress = silent) -> None:
-    """Remove what clears have moved aside. Raises ``StoreError``."""
+    """Remove what clears have moved aside. Raises ``StoreError``, of it ``StoreRefused`` with nothing changed."""
+    refuse_others(opener)
     store = opener.settings.store
     try:
         names = [name for name in os.listdir(store) if _ASIDE.fullmatch(name)]

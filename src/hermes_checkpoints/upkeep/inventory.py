@@ -71,12 +71,16 @@ def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Invent
     """Everything the store holds. Reads no tree."""
     found = parts(opener)
     snapshots: dict[Path, list[tuple[Snapshot, bool]]] = {}
+    ours = {record.workspace for record in records(opener.settings.store)}
     for backend in found.values():
         foreign = Capability.FOREIGN in backend.capabilities
+        elsewhere = opener.settings.store not in backend.home.parents
         for snapshot in backend.all_snapshots():
+            if elsewhere and snapshot.workspace not in ours:
+                continue  # another store's, perhaps: its pins and locks are not here
             snapshots.setdefault(snapshot.workspace, []).append((snapshot, foreign))
-    for record in records(opener.settings.store):
-        snapshots.setdefault(record.workspace, [])
+    for workspace in ours:
+        snapshots.setdefault(workspace, [])
     holdings = (_holding(opener, workspace, held) for workspace, held in snapshots.items())
     return Inventory(found, tuple(holdings), archives)
 

@@ -22,9 +22,10 @@ class Meter:
     """The ``growing`` of one save: announces to the ledger what is about to be written.
 
     Announced first, so that any number of processes that save at once see each
-    other, and together stay below ``limit`` bytes (0: none). Leaving the block
-    by a failure of ours takes back what was announced; after anything else,
-    an interruption perhaps, it may be stored and stays counted.
+    other, and together stay below ``limit`` bytes (0: none). A measurement meanwhile may
+    make the count too high, and not too low. Leaving the block by a failure of
+    ours takes back what was announced; after anything else, an interruption
+    perhaps, it may be stored and stays counted.
     """
 
     def __init__(self, ledger: Ledger, part: str, limit: int) -> None:
@@ -34,6 +35,7 @@ class Meter:
         self._step = min(_STEP, limit // 64) if limit else _STEP
         self._pending = 0
         self._announced = 0
+        self._measurement = ledger.measurement(part)
 
     def __call__(self, size: int) -> None:
         """Raises ``OutOfRoom``."""
@@ -46,9 +48,13 @@ class Meter:
             raise OutOfRoom("the store's budget is used up. Nothing was stored.", alone=alone)
 
     def _announce(self) -> None:
-        if self._ledger.add(self._part, self._pending):
+        measurement = self._ledger.measurement(self._part)
+        # It may not have found what was announced before it, since that is being written yet.
+        lost = self._announced if measurement != self._measurement else 0
+        if self._ledger.add(self._part, self._pending + lost):
             self._announced += self._pending
             self._pending = 0
+            self._measurement = measurement
 
     def __enter__(self) -> Self:
         return self
@@ -58,5 +64,5 @@ class Meter:
     ) -> None:
         if kind is None:
             self._announce()
-        elif issubclass(kind, CheckpointError):
+        elif issubclass(kind, CheckpointError) and self._ledger.measurement(self._part) == self._measurement:
             self._ledger.add(self._part, -self._announced)

@@ -1,6 +1,7 @@
 """Getting space back, and measuring what is left."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,21 +22,29 @@ def reclaim(
     *,
     thorough: bool = False,
 ) -> Reclaimed:
-    """Reclaim every part, and put what is measured then into the ledger."""
+    """Reclaim every part, and put what is measured then into the ledger.
+
+    What could not be given back for want of time stays counted as forgotten.
+    """
     before = after = 0
     complete = True
     troubles = []
     for name, backend in parts.items():
         counted = ledger.count(name)
         before += counted.size if counted is not None else backend.usage().real
+        done = False
+        forgotten = counted.forgotten if counted is not None else 0
         try:
-            complete &= backend.reclaim(until, progress, thorough=thorough)
+            done = backend.reclaim(until, progress, thorough=thorough)
         except StoreBusy:
-            complete = False
+            pass
         except StoreError as error:  # the other parts can still be
             troubles.append(f"{name}: {error}")
-            complete = False
+            forgotten = 0  # trying again at once would find the same
+        complete &= done
         after += measure(name, backend, ledger)
+        if not done:
+            ledger.add(name, 0, forgotten=forgotten)
     return Reclaimed(before, after, complete, tuple(troubles))
 
 
@@ -54,7 +63,7 @@ def deadline(seconds: float | None) -> float:
 
 def space_beside(store: Path) -> int:
     """Bytes of what is in a store beside its parts: records, pins, locks, counts."""
-    return sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used"))
+    return sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used") if (store / name).is_dir())
 
 
 def reclaim_all(
@@ -67,8 +76,11 @@ def reclaim_all(
     thorough: bool = False,
 ) -> Reclaimed:
     """Reclaim every part; the sizes are those of the whole store, with archives and records."""
+    if not store.is_dir():
+        return Reclaimed(0, 0, complete=True)
     done = reclaim(inventory.parts, ledger, until, progress, thorough=thorough)
     kept, beside = inventory.kept_aside, space_beside(store)
     for name, size in (("archives", kept), ("beside", beside)):
         ledger.measured(name, ledger.count(name), size)
+    ledger.keep({*inventory.parts, "archives", "beside", *os.listdir(store)})
     return replace(done, before=done.before + kept + beside, after=done.after + kept + beside)

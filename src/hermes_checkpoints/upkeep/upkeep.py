@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hermes_checkpoints.contract import CheckpointError, Progress, Snapshot, StoreError, silent
+from hermes_checkpoints.contract import CheckpointError, PathNotFound, Place, Progress, Snapshot, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
@@ -64,6 +64,7 @@ class Upkeep:
 
     def prune(self, plan: policy.Pruning) -> tuple[Pruned, Reclaimed]:
         """Forget what the plan says, exactly that, and get its space back."""
+        clearing.refuse_others(self._opener)
         before = self._inventory().size
         pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)
         store = self._opener.settings.store
@@ -76,6 +77,8 @@ class Upkeep:
         Stops after ``seconds``, if given. ``background``: gives up at once when
         somebody else is at it.
         """
+        if not self._opener.settings.store.is_dir():
+            return Reclaimed(0, 0, complete=True)
         until = math.inf if seconds is None else time.monotonic() + seconds
         clearing.sweep(self._opener, self._progress)
         wait = 0 if background else None
@@ -84,12 +87,14 @@ class Upkeep:
     def forget(self, snapshots: Sequence[Snapshot]) -> None:
         """Forget snapshots of one workspace at once; their space comes back with the next reclaim.
 
-        Raises ``CheckpointError`` with nothing changed when one is pinned, or
-        is part of a history that can only be forgotten as a whole.
+        Raises ``CheckpointError`` with nothing changed when one is pinned, is of
+        another workspace, or is part of a history that can only be forgotten as a whole.
         """
         if not snapshots:
             return
-        place = self._opener.place(snapshots[0].workspace)
+        if len({snapshot.workspace for snapshot in snapshots}) > 1:
+            raise CheckpointError("snapshots of several workspaces cannot be forgotten at once. Nothing was forgotten.")
+        place = self._place(snapshots[0])
         with locked(workspace_lock(place), wait=self._wait):
             labels = pins.pins(place.store, place.workspace_id)
             going = {snapshot.id for snapshot in snapshots}
@@ -107,7 +112,7 @@ class Upkeep:
 
     def pin(self, snapshot: Snapshot, label: str = "") -> None:
         """Keep a snapshot until it is unpinned, under a label for people. Raises ``StoreError``."""
-        place = self._opener.place(snapshot.workspace)
+        place = self._place(snapshot)
         with locked(workspace_lock(place), wait=self._wait):  # not while somebody forgets it
             if all(held.id != snapshot.id for held in self._opener.open(snapshot.backend, place).snapshots()):
                 raise StoreError(f"{snapshot.short_id} was forgotten meanwhile. Nothing was pinned.")
@@ -115,7 +120,7 @@ class Upkeep:
 
     def unpin(self, snapshot: Snapshot) -> bool:
         """Let a snapshot go with the others again; whether it was pinned. Raises ``StoreError``."""
-        place = self._opener.place(snapshot.workspace)
+        place = self._place(snapshot)
         return pins.unpin(place.store, place.workspace_id, snapshot.id)
 
     def pins(self, workspace: PathLike) -> dict[str, str]:
@@ -129,6 +134,8 @@ class Upkeep:
         The snapshots that held it get new ids. Raises ``PathNotFound`` when none does.
         """
         place = self._opener.place(workspace)
+        if not self._opener.holding(place):  # before a lock makes a store of a directory that is none
+            raise PathNotFound(f"{place.workspace} has no snapshots. Nothing was changed.")
         with locked(workspace_lock(place), wait=self._wait):
             return purging.purge(place, path, self._opener, self.budget.ledger, self._progress)
 
@@ -144,6 +151,10 @@ class Upkeep:
         found = [*archives(self._opener.settings.base)]
         remove_archives(self._opener.settings.base, [archive.path for archive in found])
         return found
+
+    def _place(self, snapshot: Snapshot) -> Place:
+        """Where a snapshot was taken; not resolved: by now that may be a symlink to another workspace."""
+        return Place(self._opener.settings.store, snapshot.workspace)
 
     def _inventory(self) -> Inventory:
         return take_inventory(self._opener, tuple(archives(self._opener.settings.base)))

@@ -1,9 +1,12 @@
 """A directory for files that are being made, emptied of what a killed process left."""
 
+import errno
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def clean_scratch(directory: Path) -> Path:
@@ -25,3 +28,19 @@ def empty_scratch(directory: Path) -> None:
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
+
+
+def take_away(path: Path, target: Path) -> None:
+    """Move what nobody needs to a scratch directory, where it can be removed without a lock.
+
+    Removed at once where a full disk has no room for another name (Btrfs).
+    """
+    try:
+        path.rename(target)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,10 +1,30 @@
 """Who holds what: the space of a store, divided between the snapshots that lean on it."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
-from hermes_checkpoints.contract import Entry, Kind
+from hermes_checkpoints.contract import Entry, Kind, StoreDamaged
 
+_Answer = TypeVar("_Answer")
+_TRIES = 5
 Node = Mapping[str, Entry]
+
+
+def while_listed(
+    headers: Callable[[], Mapping[str, bytes]], shares: Callable[[Mapping[str, bytes]], _Answer]
+) -> _Answer:
+    """What ``shares`` says of the listed snapshots; asked again when some were forgotten, and reclaimed, meanwhile.
+
+    Raises ``StoreDamaged`` when that is not the reason why one cannot be read.
+    """
+    for left in reversed(range(_TRIES)):
+        listed = headers()
+        try:
+            return shares(listed)
+        except StoreDamaged:
+            if not left or listed.keys() <= headers().keys():
+                raise
+    raise AssertionError("the last try answers or raises")
 
 
 def divide(

@@ -1,6 +1,7 @@
 """How much disk a directory takes."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import Usage
@@ -13,14 +14,13 @@ def space_of(directory: Path) -> Usage:
     apparent = real = 0
     todo = [str(directory)]
     while todo:
-        try:
-            with os.scandir(todo.pop()) as entries:
-                for entry in entries:
+        with suppress(FileNotFoundError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # removed while we counted: the others still count
+                    status = entry.stat(follow_symlinks=False)
+                    real += status.st_blocks * _BLOCK
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)
-                    status = entry.stat(follow_symlinks=False)
-                    apparent += 0 if entry.is_dir(follow_symlinks=False) else status.st_size
-                    real += status.st_blocks * _BLOCK
-        except FileNotFoundError:
-            continue  # removed while we counted
+                    else:
+                        apparent += status.st_size
     return Usage(apparent, real)

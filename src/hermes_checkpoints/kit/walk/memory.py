@@ -134,6 +134,16 @@ class MemoryFile:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def tidy(directory: Path, workspaces: Collection[str]) -> None:
+    """Remove the stat caches of all but these workspaces, and what was left half-written by killed processes.
+
+    Called with the store's lock held alone.
+    """
+    for path in list(directory.glob("*")):
+        if path.name not in workspaces:
+            path.unlink(missing_ok=True)
+
+
 def _record(memory: Memory, known: Seen | None) -> bytes:
     """One record: the facts, and the directories that differ from the known tree (all of them, without one)."""
     facts = (memory.latest, memory.header, memory.max_file_size, memory.restored, memory.learned)
