@@ -222,7 +222,7 @@ class Engine:
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         saving, scope, progress = self._opener.saving(place, backend), self.settings.scope, self._progress
-        with self._alone(place), self.upkeep.budget.counted(saving) as growing:
+        with self.upkeep.budget.regardless(saving) as growing, self._alone(place):
             done = roll_back(backend, saving, place, scope, target, restoring, options, progress, growing, reference)
             held = self._opener.holding(place) or (saving.name,)
             touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change

@@ -40,6 +40,7 @@ class Opener:
         self._given = given
         self._classes: dict[str, type[Backend]] = {given.name: given} if given is not None else {}
         self._open: dict[tuple[str, Path], Backend] = {}
+        self._identities: dict[tuple[str, Path], tuple[int, int] | None] = {}
         self._choices: dict[Path, Choice] = {}
         self._foreigners: list[str] | None = None
 
@@ -157,12 +158,13 @@ class Opener:
         """The backend of that name at the place; the same one every time. Its part of the store is made if absent."""
         key = (name, place.workspace)
         backend = self._open.pop(key, None)
-        if backend is not None and not is_foreign(backend) and not (self.settings.store / name).is_dir():
-            backend.close()  # the store was removed under us: it is made anew
+        if backend is not None and _identity(backend.home) != self._identities.get(key):
+            backend.close()  # the store was removed under us, and perhaps made anew by somebody else
             backend = None
         if backend is None:
             self._claim_store()
             backend = self.backend_class(name).open(place)
+            self._identities[key] = _identity(backend.home)
         self._open[key] = backend
         while len(self._open) > _KEPT_OPEN:
             self._open.pop(next(iter(self._open))).close()
@@ -206,6 +208,15 @@ class Opener:
     def close(self) -> None:
         while self._open:
             self._open.popitem()[1].close()
+
+
+def _identity(home: Path) -> tuple[int, int] | None:
+    """What tells a directory from another one of its name."""
+    try:
+        status = home.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _shortfall(fitness: Fitness) -> str:

@@ -1,5 +1,6 @@
 """Where the store is and what its owner wants: arguments, then environment, then ``store/config.toml``."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def _limits(config: Mapping[str, object]) -> Limits:
         max_snapshots=int(_number(config, "max_snapshots", usual.max_snapshots, least=1)),
         keep_hourly=int(_number(config, "keep_hourly", usual.keep_hourly)),
         keep_daily=int(_number(config, "keep_daily", usual.keep_daily)),
-        max_total_size=int(_number(config, "max_total_size_mb", usual.max_total_size / _MB) * _MB),
+        max_total_size=math.ceil(_number(config, "max_total_size_mb", usual.max_total_size / _MB) * _MB),
         min_free_disk=_number(config, "min_free_disk", usual.min_free_disk, most=1),
         retention_days=_number(config, "retention_days", usual.retention_days),
     )

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import NOW, holding, snapshot
 
 from hermes_checkpoints.contract import Restoring
 from hermes_checkpoints.policy.budget import Archive, Standing, prune
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.policy.space import Space
+from made import NOW, holding, snapshot
 
 MB = 1 << 20
 
@@ -79,6 +79,15 @@ def test_all_of_a_workspace_that_is_gone_goes_even_the_newest_snapshot_of_all():
     live, gone = history("/w", 2), history("/gone", 2, 10)
     holdings = [holding("/w", live), holding("/gone", gone, standing=Standing.GONE)]
     assert went(plan(holdings, each([*live, *gone]), 0, only_for_room=False)) == [one.id for one in gone]
+
+
+def test_nobody_will_undo_a_restore_in_a_workspace_that_is_gone():
+    target, safety = history("/gone", 1)[0], snapshot(1, workspace="/gone", restoring=Restoring("f" * 40))
+    live = history("/w", 1, 10)
+    holdings = [holding("/gone", [target, safety], standing=Standing.GONE), holding("/w", live)]
+    pruning = plan(holdings, each([target, safety, *live]), 0, only_for_room=False)
+    assert went(pruning) == [target.id, safety.id]
+    assert not any(removal.spares_undo for removal in pruning.removals)
 
 
 def test_hundreds_of_throw_away_worktrees_do_not_keep_the_store_above_its_budget():

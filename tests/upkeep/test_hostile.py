@@ -7,12 +7,13 @@ import shutil
 import pytest
 
 from hermes_checkpoints import Engine
-from hermes_checkpoints.contract import CheckpointError, StoreRefused, silent
+from hermes_checkpoints.contract import CheckpointError, Place, StoreRefused, silent
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.records import read_record, records
 from hermes_checkpoints.results import Taken
-from hermes_checkpoints.upkeep.pins import pin, pins
+from hermes_checkpoints.upkeep.pins import Pins
+from made import snapshot
 from trees import BACKENDS, put
 
 MB = 1 << 20
@@ -133,9 +134,10 @@ def test_pins_that_cannot_be_read_keep_everything_and_fail_no_take(opened, fresh
 
 
 def test_a_pin_that_goes_while_they_are_read_does_not_hide_the_others(tmp_path):
-    pin(tmp_path, "w", "a" * 40, "kept")
-    (tmp_path / "pins" / "w" / ("b" * 40)).symlink_to("gone meanwhile")
-    assert pins(tmp_path, "w") == {"a" * 40: "kept"}
+    place, kept, going = Place(tmp_path, tmp_path / "w"), snapshot(1), snapshot(2)
+    Pins(place).pin(kept, "kept")
+    (tmp_path / "pins" / place.workspace_id / f"{going.created_ns:016x}").symlink_to("gone meanwhile")
+    assert Pins(place).labels([kept, going]) == {kept.id: "kept"}
 
 
 def test_snapshots_of_two_workspaces_are_not_forgotten_by_halves(opened, fresh_directory):
@@ -250,17 +252,20 @@ def test_an_interrupted_purge_costs_no_pin(opened, fresh_directory):
     assert set(engine.upkeep.pins(workspace)) == {one.id for one in engine.list(workspace)}
 
 
-def test_another_store_that_shares_a_home_of_clones_loses_nothing(fresh_directory, on_filesystem, monkeypatch):
-    """Its pins and its locks are not to be seen from here."""
-    home = on_filesystem
-    monkeypatch.setenv("HERMES_CHECKPOINT_COW_DIR", str(home))
+def test_another_store_with_its_clones_in_the_same_directory_loses_nothing(fresh_directory, on_filesystem, monkeypatch):
+    """Its pins and its locks are not to be seen from here, and both may protect the same workspace."""
+    monkeypatch.setenv("HERMES_CHECKPOINT_COW_DIR", str(on_filesystem))
+    workspace = on_filesystem / "workspace"
     stores = [fresh_directory / name for name in ("mine", "theirs")]
     mine, theirs = (Engine(store=store, backend="cow", limits=Limits(min_free_disk=0)) for store in stores)
     with mine, theirs:
         for _ in range(3):
-            take(mine, home / "my workspace")
-            take(theirs, home / "their workspace")
-        assert home / "cow" in {part.home for part in mine.upkeep._inventory().parts.values()}
+            take(mine, workspace)
+            take(theirs, workspace)
+        homes = [{part.home.parent for part in one.upkeep._inventory().parts.values()} for one in (mine, theirs)]
+        assert all(on_filesystem / "cow" in parents for parents in homes)
         mine.upkeep.prune(mine.upkeep.plan(max_total_size=1))
-        assert len(mine.list(home / "my workspace")) == 1
-        assert len(theirs.list(home / "their workspace")) == 3
+        assert len(mine.list(workspace)) == 1
+        mine.upkeep.clear()
+        assert mine.list(workspace) == []
+        assert len(theirs.list(workspace)) == 3

@@ -65,6 +65,8 @@ class Removal:
     archive: Archive | None = None
     loud: bool = False
     """Nobody would expect it: the last snapshot of a workspace that is there, or what undo leans on."""
+    spares_undo: bool = True
+    """Whether it is not to be done when undo has come to lean on one of them since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ class _Planner:
             yield from self._beyond(holding, limits)
         for holding in self._holdings:
             if orphans and holding.standing is Standing.GONE:
-                yield from self._all(holding, self._loose(holding, newest=True), "the workspace is gone")
+                for unit in reversed(self._loose(holding, protected=True, newest=True)):
+                    yield self._removal(holding, unit, "the workspace is gone", spares_undo=False)
         for holding in self._holdings:
             days = (now - holding.last_touch) / _DAY
             if holding.standing is Standing.LIVE and limits.retention_days and days > limits.retention_days:
@@ -186,7 +189,7 @@ class _Planner:
         for holding in self._holdings:
             for unit in reversed(self._loose(holding, protected=True)):
                 if self._over > bearable:
-                    yield self._removal(holding, unit, self._why_loud(holding, unit), loud=True)
+                    yield self._removal(holding, unit, self._why_loud(holding, unit), loud=True, spares_undo=False)
 
     def _oldest_of_the_largest(self) -> Removal | None:
         best: tuple[int, Holding, Sequence[Snapshot]] | None = None
@@ -223,9 +226,11 @@ class _Planner:
         for unit in reversed(units):
             yield self._removal(holding, unit, reason)
 
-    def _removal(self, holding: Holding, unit: Sequence[Snapshot], reason: str, *, loud: bool = False) -> Removal:
+    def _removal(
+        self, holding: Holding, unit: Sequence[Snapshot], reason: str, *, loud: bool = False, spares_undo: bool = True
+    ) -> Removal:
         size = self._space.gives_back(snapshot.id for snapshot in unit)
-        return Removal(reason, size, holding.workspace, tuple(unit), loud=loud)
+        return Removal(reason, size, holding.workspace, tuple(unit), loud=loud, spares_undo=spares_undo)
 
     @staticmethod
     def _why_loud(holding: Holding, unit: Sequence[Snapshot]) -> str:

@@ -6,25 +6,20 @@ Asked at every take, from counters; what is slow is done in the background.
 import errno
 import logging
 import math
-import os
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Growing, Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
-from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.opening import Opener
-from hermes_checkpoints.policy.budget import Removal, prune
-from hermes_checkpoints.results import Pruned, Reclaimed
+from hermes_checkpoints.results import Reclaimed
 from hermes_checkpoints.upkeep import background
-from hermes_checkpoints.upkeep.forgetting import carry_out, retain
-from hermes_checkpoints.upkeep.inventory import Inventory, part_name, parts, take_inventory
+from hermes_checkpoints.upkeep.forgetting import retain
+from hermes_checkpoints.upkeep.inventory import part_name, parts
 from hermes_checkpoints.upkeep.ledger import Count, Ledger
 from hermes_checkpoints.upkeep.meter import Meter, OutOfRoom
-from hermes_checkpoints.upkeep.reclaiming import reclaim_all
+from hermes_checkpoints.upkeep.room import Room, loud
 
 # Shares of the budget. A background process starts at the first and comes down to LOW; a take that finds the second,
 # because that process is switched off, was killed or is outrun, makes room itself before it stores anything.
@@ -51,13 +46,12 @@ class Budget:
 
     def __init__(self, opener: Opener, wait: float) -> None:
         self.ledger = Ledger(opener.settings.store)
+        self._room = Room(opener, self.ledger)
         self._opener = opener
         self._limits = opener.settings.limits
         self._wait = wait
         self.said: list[str] = []
-        """What was forgotten though nobody would expect it, for people to read."""
-
-    # At every take.
+        """For people to read: what was forgotten though nobody would expect it, and why there is no room."""
 
     def within(self, backend: Backend, save: Callable[[Growing], T]) -> T:
         """Have something saved without the store outgrowing its budget, and counted.
@@ -70,33 +64,71 @@ class Budget:
         self._count_what_was_never_counted(backend)
         if self._is_spent():
             self._try_to_make_room(LOW, STALL)
-        tried = False
-        for share, last_resort in _STEPS:
-            try:
-                with Meter(self.ledger, part_name(backend), int(FULL * self._limits.max_total_size)) as meter:
-                    saved = save(meter)
-                break
-            except OutOfRoom as error:
-                if error.alone:
-                    saved = self._without_limit(backend, save)
-                    break
-                self._try_to_make_room(share, last_resort)
-            except StoreError as error:
-                if tried or not _is_disk_full(error):
-                    raise
-                tried = True
-                self._try_to_make_room(LOW, 1.0)
-        else:
-            saved = self._without_limit(backend, save)
+        saved = self._saved(backend, save)
         self._look_after()
         return saved
 
-    def counted(self, backend: Backend) -> Meter:
-        """What counts a save that must succeed, whatever the budget: a safety snapshot."""
-        return Meter(self.ledger, part_name(backend), 0)
+    @contextmanager
+    def regardless(self, backend: Backend) -> Iterator[Growing]:
+        """Count something that must be saved whatever the budget says: a safety snapshot.
 
-    def _without_limit(self, backend: Backend, save: Callable[[Growing], T]) -> T:
-        with self.counted(backend) as meter:
+        Room is made afterwards, when what was restored is protected.
+        """
+        with Meter(self.ledger, part_name(backend), 0) as meter:
+            yield meter
+        if self._is_spent():
+            self._try_to_make_room(LOW, STALL)
+        self._look_after()
+
+    def after_take(self, place: Place) -> None:
+        """Forget what is beyond the limits of a workspace, whose lock is held. Failing to is no failure of the take."""
+        try:
+            retain(place, self._opener.holders(place), self._limits, self._opener, self.ledger)
+        except CheckpointError as error:
+            log.warning("nothing was forgotten of %s: %s", place.workspace, error)
+
+    def make_room(
+        self,
+        share: float = LOW,
+        last_resort: float = STALL,
+        *,
+        above: float = 0,
+        wait: float | None = None,
+        until: float = math.inf,
+        progress: Progress = silent,
+    ) -> Reclaimed:
+        """Bring the store down to a share of its budget: garbage first, then what the policy says.
+
+        What nobody would expect to go goes only above the share ``last_resort``.
+        With ``above``, a larger share, only if the store still exceeds that
+        without its garbage. Whoever finds another process at work waits for it
+        (``wait`` seconds, by default as long as for any lock) and looks again.
+        Raises ``StoreBusy``.
+        """
+        wait = self._wait if wait is None else wait
+        above = max(share, above)
+        pruned, reclaimed = self._room.make(share, last_resort, above=above, wait=wait, until=until, progress=progress)
+        for sentence in loud(pruned.done):
+            self._say(sentence)
+        return reclaimed
+
+    def _saved(self, backend: Backend, save: Callable[[Growing], T]) -> T:
+        full_before = False
+        for share, last_resort in _STEPS:
+            limit = max(int(FULL * self._limits.max_total_size), 1) if self._limits.max_total_size else 0
+            try:
+                with Meter(self.ledger, part_name(backend), limit) as meter:
+                    return save(meter)
+            except OutOfRoom as error:
+                if error.alone:
+                    break
+                self._try_to_make_room(share, last_resort)
+            except StoreError as error:
+                if full_before or not _is_disk_full(error):
+                    raise
+                full_before = True
+                self._try_to_make_room(LOW, 1.0)
+        with Meter(self.ledger, part_name(backend), 0) as meter:
             return save(meter)
 
     def _count_what_was_never_counted(self, backend: Backend) -> None:
@@ -114,36 +146,12 @@ class Budget:
 
     def _is_spent(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
-        pressed = (limit and count.size > STALL * limit) or self._missing_on_disk(count.size, _FREE_AT_LEAST)
+        pressed = (limit and count.size > STALL * limit) or self._room.missing_on_disk(count.size, _FREE_AT_LEAST)
         return bool(pressed and self._has_grown(count))
-
-    def _try_to_make_room(self, share: float, last_resort: float) -> None:
-        try:
-            self.make_room(share, last_resort)
-        except CheckpointError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
-            log.warning("no room could be made: %s", error)
-
-    def after_take(self, place: Place) -> None:
-        """Forget what is beyond the limits of a workspace, whose lock is held. Failing to is no failure of the take."""
-        try:
-            retain(place, self._opener.holders(place), self._limits, self._opener, self.ledger)
-        except CheckpointError as error:
-            log.warning("nothing was forgotten of %s: %s", place.workspace, error)
-
-    def _look_after(self) -> None:
-        """Start the process in the background if it is due and none is at work. No lock is held."""
-        if not self._is_due() or not background.is_allowed():
-            return
-        try:
-            with locked(self._at_work, wait=0):
-                pass
-        except StoreError:
-            return
-        background.start(self._opener.settings.base, self._limits)
 
     def _is_due(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
-        pressed = (limit and count.size > START * limit) or self._missing_on_disk(count.size)
+        pressed = (limit and count.size > START * limit) or self._room.missing_on_disk(count.size)
         return count.forgotten >= _FORGOTTEN or bool(pressed and self._has_grown(count))
 
     def _has_grown(self, count: Count) -> bool:
@@ -151,89 +159,26 @@ class Budget:
         left = (limit - count.measured) / 4
         return count.size - count.measured >= (min(_GROWN * limit, left) if left > 0 else _GROWN * limit)
 
-    def _missing_on_disk(self, size: int, share: float = 1.0) -> int:
-        """Bytes by which the disk is short of a share of what is to stay free; at most all that the store has."""
+    def _try_to_make_room(self, share: float, last_resort: float) -> None:
         try:
-            disk = os.statvfs(self._opener.settings.store)
-        except OSError:
-            return 0
-        missing = int(share * self._limits.min_free_disk * disk.f_blocks - disk.f_bavail) * disk.f_frsize
-        return max(0, min(missing, size))
+            self.make_room(share, last_resort)
+        except CheckpointError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
+            self._say(f"no room could be made in {self._opener.settings.store}: {error}")
 
-    # When there is something to do.
+    def _look_after(self) -> None:
+        """Start the process in the background if it is due and none is at work. No lock is held."""
+        if not self._is_due() or not background.is_allowed():
+            return
+        try:
+            with locked(self._room.at_work, wait=0):
+                pass
+        except StoreError:
+            return
+        background.start(self._opener.settings.base, self._limits)
 
-    @property
-    def _at_work(self) -> Path:
-        """The lock of whoever is bringing the store's size down."""
-        return self._opener.settings.store / "locks" / "upkeep"
-
-    def make_room(
-        self,
-        share: float = LOW,
-        last_resort: float = STALL,
-        *,
-        above: float = 0,
-        wait: float | None = None,
-        until: float = math.inf,
-        progress: Progress = silent,
-    ) -> tuple[Pruned, Reclaimed]:
-        """Bring the store down to a share of its budget: garbage first, then what the policy says.
-
-        What nobody would expect to go goes only above the share ``last_resort``.
-        With ``above``, a larger share, only if the store still exceeds that without its garbage.
-        One process at a time. Whoever finds another one at work waits for it
-        (``wait`` seconds, by default as long as for any lock) and looks again.
-        Raises ``StoreBusy``.
-        """
-        with locked(self._at_work, wait=self._wait if wait is None else wait):
-            inventory = take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
-            first = self._reclaimed(inventory, until, progress)
-            allowed = self._allowed(share, first.after)
-            # On a full disk a reclaim may get stuck where it would write; what is forgotten goes before that.
-            stuck = bool(first.troubles and self._missing_on_disk(first.after))
-            if first.after <= self._allowed(max(share, above), first.after) or not (first.complete or stuck):
-                return Pruned(()), first
-            # For a disk that others have filled, nobody loses the last snapshot.
-            last_resort_at = (
-                int(last_resort * self._limits.max_total_size) if self._limits.max_total_size else first.after
-            )
-            plan = prune(
-                inventory.holdings,
-                inventory.archives,
-                inventory.shares(),
-                size=first.after,
-                allowed=allowed,
-                limits=self._limits,
-                now=time.time(),
-                only_for_room=True,
-                last_resort=max(last_resort_at, allowed),
-            )
-            pruned = carry_out(plan, self._opener, self.ledger, 0, progress)
-            for removal in pruned.done:
-                if removal.loud:
-                    log.warning("%s", loud(removal))
-                    self.said.append(loud(removal))
-            last = self._reclaimed(inventory, until, progress)
-            if last.complete and last.after > max(allowed, START * self._limits.max_total_size):
-                last = self._reclaimed(inventory, until, progress, thorough=True)
-            return pruned, replace(last, before=first.before)
-
-    def _allowed(self, share: float, size: int) -> int:
-        """Bytes that the store may have."""
-        allowed = size - self._missing_on_disk(size)
-        if self._limits.max_total_size:
-            allowed = min(allowed, int(share * self._limits.max_total_size))
-        return max(allowed, 1)
-
-    def _reclaimed(
-        self, inventory: Inventory, until: float, progress: Progress, *, thorough: bool = False
-    ) -> Reclaimed:
-        """A reclaim of everything, and the size of the whole store after it, archives included."""
-        store = self._opener.settings.store
-        done = reclaim_all(inventory, store, self.ledger, until, progress, thorough=thorough)
-        for trouble in done.troubles:
-            log.warning("not reclaimed: %s", trouble)
-        return done
+    def _say(self, sentence: str) -> None:
+        log.warning("%s", sentence)
+        self.said.append(sentence)
 
 
 def _is_disk_full(error: BaseException) -> bool:
@@ -244,9 +189,3 @@ def _is_disk_full(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def loud(removal: Removal) -> str:
-    """What people are told of a removal that they would not expect."""
-    ids = ", ".join(snapshot.short_id for snapshot in removal.snapshots)
-    return f"{removal.workspace} lost {ids}: {removal.reason}. A larger max_total_size_mb in config.toml keeps more."

@@ -38,7 +38,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
         for place in places:
             held.enter_context(locked(workspace_lock(place), wait=wait))
         for name, backend in parts(opener).items():
-            if store not in backend.home.parents:  # on another filesystem, and perhaps shared with another store
+            if store not in backend.home.parents:  # on another filesystem
                 for place in places:
                     forget(place, list(opener.open(backend.name, place).snapshots()), opener, ledger)
                 reclaim({name: backend}, ledger, progress=progress)

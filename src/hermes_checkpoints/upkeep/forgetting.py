@@ -25,7 +25,7 @@ from hermes_checkpoints.results import Failure, Forgotten, Pruned
 from hermes_checkpoints.upkeep import journal
 from hermes_checkpoints.upkeep.inventory import part_name, units_of
 from hermes_checkpoints.upkeep.ledger import Ledger
-from hermes_checkpoints.upkeep.pins import pins
+from hermes_checkpoints.upkeep.pins import Pins
 
 
 def workspace_lock(place: Place) -> Path:
@@ -50,7 +50,7 @@ def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Op
         return
     snapshots.sort(key=lambda snapshot: snapshot.created_ns, reverse=True)
     together = [frozenset(snapshot.id for snapshot in unit) for unit in units if len(unit) > 1]
-    judged = verdicts(snapshots, limits, pins(place.store, place.workspace_id), together)
+    judged = verdicts(snapshots, limits, Pins(place).labels(snapshots), together)
     beyond = [verdict.snapshot for verdict in judged if not verdict.keep]
     if beyond:
         forget(place, beyond, opener, ledger)
@@ -83,12 +83,11 @@ def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: floa
     assert removal.workspace is not None
     place = Place(opener.settings.store, removal.workspace)
     with locked(workspace_lock(place), wait=wait):
-        pinned = pins(place.store, place.workspace_id)
-        if any(snapshot.id in pinned for snapshot in removal.snapshots):
+        if Pins(place).labels(removal.snapshots):
             raise StoreError("it was pinned meanwhile")
         held = [one for backend in opener.holders(place) for one in backend.snapshots()]
         needed = protected(sorted(held, key=lambda one: one.created_ns, reverse=True))
-        if not removal.loud and any(snapshot.id in needed for snapshot in removal.snapshots):
+        if removal.spares_undo and any(snapshot.id in needed for snapshot in removal.snapshots):
             raise StoreError("it was restored meanwhile")
         forget(place, removal.snapshots, opener, ledger)
         if {one.id for one in held} <= {one.id for one in removal.snapshots}:

@@ -12,7 +12,7 @@ from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Archive, Holding
 from hermes_checkpoints.policy.retention import protected
 from hermes_checkpoints.records import read_record, records
-from hermes_checkpoints.upkeep.pins import pins
+from hermes_checkpoints.upkeep.pins import Pins
 from hermes_checkpoints.upkeep.standing import standing
 
 log = logging.getLogger("hermes_checkpoints")
@@ -71,16 +71,12 @@ def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Invent
     """Everything the store holds. Reads no tree."""
     found = parts(opener)
     snapshots: dict[Path, list[tuple[Snapshot, bool]]] = {}
-    ours = {record.workspace for record in records(opener.settings.store)}
     for backend in found.values():
         foreign = Capability.FOREIGN in backend.capabilities
-        elsewhere = opener.settings.store not in backend.home.parents
         for snapshot in backend.all_snapshots():
-            if elsewhere and snapshot.workspace not in ours:
-                continue  # another store's, perhaps: its pins and locks are not here
             snapshots.setdefault(snapshot.workspace, []).append((snapshot, foreign))
-    for workspace in ours:
-        snapshots.setdefault(workspace, [])
+    for record in records(opener.settings.store):
+        snapshots.setdefault(record.workspace, [])
     holdings = (_holding(opener, workspace, held) for workspace, held in snapshots.items())
     return Inventory(found, tuple(holdings), archives)
 
@@ -96,7 +92,7 @@ def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]])
         standing(workspace, record.parent if record is not None else None),
         record.last_touch if record is not None else newest,
         tuple(_units(held)),
-        frozenset(pins(place.store, place.workspace_id)),
+        frozenset(Pins(place).labels(snapshots)),
         protected(snapshots),
     )
 

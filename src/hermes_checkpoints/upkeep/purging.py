@@ -20,7 +20,6 @@ from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.results import Failure, Purged
 from hermes_checkpoints.upkeep.inventory import part_name
 from hermes_checkpoints.upkeep.ledger import Ledger
-from hermes_checkpoints.upkeep.pins import move_pins
 from hermes_checkpoints.upkeep.reclaiming import reclaim
 
 
@@ -40,16 +39,11 @@ def purge(place: Place, path: str, opener: Opener, ledger: Ledger, progress: Pro
     for backend in backends:
         if not contents[backend.name]:
             continue
-        dates = {snapshot.id: snapshot.created_ns for snapshot in backend.snapshots()}
         try:
             replaced |= backend.purge(path, progress)
         except CheckpointError as error:
             held = [one for one in backend.snapshots() if _held(backend, one.id, path)]
             still_in += [Failure(one.short_id, str(error)) for one in held]
-        finally:  # interrupted, too: pins follow those that were replaced, whose dates are the same
-            now = {snapshot.created_ns: snapshot.id for snapshot in backend.snapshots() if snapshot.id not in dates}
-            new_ids = {old: now[date] for old, date in dates.items() if date in now}
-            move_pins(place.store, place.workspace_id, new_ids)
     parts = {part_name(backend): backend for backend in backends if Capability.FOREIGN not in backend.capabilities}
     done = reclaim(parts, ledger, progress=progress, thorough=True)
     still_in += [Failure(path, f"its content is still in the store: {trouble}") for trouble in done.troubles]

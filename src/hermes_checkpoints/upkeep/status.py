@@ -10,7 +10,7 @@ from hermes_checkpoints.policy.space import Space
 from hermes_checkpoints.results import SnapshotStatus, Status, WorkspaceStatus
 from hermes_checkpoints.upkeep import journal
 from hermes_checkpoints.upkeep.inventory import take_inventory
-from hermes_checkpoints.upkeep.pins import pins
+from hermes_checkpoints.upkeep.pins import Pins
 from hermes_checkpoints.upkeep.reclaiming import space_beside
 
 log = logging.getLogger("hermes_checkpoints")
@@ -46,7 +46,7 @@ def survey(opener: Opener) -> Status:
 
 def _workspace(opener: Opener, holding: Holding, space: Space) -> WorkspaceStatus:
     place = Place(opener.settings.store, holding.workspace)
-    labels = pins(place.store, place.workspace_id)
+    labels = Pins(place).labels(holding.snapshots)
     snapshots = [SnapshotStatus(one, space.gives_back([one.id]), labels.get(one.id)) for one in holding.snapshots]
     return WorkspaceStatus(
         holding.workspace,

@@ -12,10 +12,11 @@ from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy import budget as policy
 from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
-from hermes_checkpoints.upkeep import clearing, pins, purging
+from hermes_checkpoints.upkeep import clearing, purging
 from hermes_checkpoints.upkeep.budget import LOW, START, Budget
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
+from hermes_checkpoints.upkeep.pins import Pins
 from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
 from hermes_checkpoints.upkeep.status import survey
 
@@ -82,7 +83,7 @@ class Upkeep:
         until = math.inf if seconds is None else time.monotonic() + seconds
         clearing.sweep(self._opener, self._progress)
         wait = 0 if background else None
-        return self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)[1]
+        return self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
 
     def forget(self, snapshots: Sequence[Snapshot]) -> None:
         """Forget snapshots of one workspace at once; their space comes back with the next reclaim.
@@ -96,7 +97,7 @@ class Upkeep:
             raise CheckpointError("snapshots of several workspaces cannot be forgotten at once. Nothing was forgotten.")
         place = self._place(snapshots[0])
         with locked(workspace_lock(place), wait=self._wait):
-            labels = pins.pins(place.store, place.workspace_id)
+            labels = Pins(place).labels(snapshots)
             going = {snapshot.id for snapshot in snapshots}
             for snapshot in snapshots:
                 if snapshot.id in labels:
@@ -116,17 +117,17 @@ class Upkeep:
         with locked(workspace_lock(place), wait=self._wait):  # not while somebody forgets it
             if all(held.id != snapshot.id for held in self._opener.open(snapshot.backend, place).snapshots()):
                 raise StoreError(f"{snapshot.short_id} was forgotten meanwhile. Nothing was pinned.")
-            pins.pin(place.store, place.workspace_id, snapshot.id, label)
+            Pins(place).pin(snapshot, label)
 
     def unpin(self, snapshot: Snapshot) -> bool:
         """Let a snapshot go with the others again; whether it was pinned. Raises ``StoreError``."""
         place = self._place(snapshot)
-        return pins.unpin(place.store, place.workspace_id, snapshot.id)
+        return Pins(place).unpin(snapshot)
 
     def pins(self, workspace: PathLike) -> dict[str, str]:
         """The labels of a workspace's pinned snapshots, by id."""
         place = self._opener.place(workspace)
-        return pins.pins(place.store, place.workspace_id)
+        return Pins(place).labels(one for backend in self._opener.holders(place) for one in backend.snapshots())
 
     def purge(self, workspace: PathLike, path: str) -> Purged:
         """Take a path, and all below it, out of every snapshot of a workspace, for good.

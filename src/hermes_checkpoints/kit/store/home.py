@@ -1,5 +1,6 @@
 """Where a backend's files lie: in the store, or elsewhere when the workspace's filesystem matters to it."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,8 @@ def find_home(place: Place, name: str, asked: str | None) -> Path:
     except FileNotFoundError:
         if not asked or (usual / "snapshots" / place.workspace_id).is_dir():
             return usual
-        return Path(os.path.realpath(asked)) / name
+        store = hashlib.sha256(os.fsencode(place.store)).hexdigest()[:16]  # several stores may name one directory
+        return Path(os.path.realpath(asked)) / name / store
     except OSError as error:
         raise StoreError(f"cannot read {_note(usual, place)}: {error.strerror}. Nothing was changed.") from error
     if not (noted / FORMAT_FILE).is_file():
