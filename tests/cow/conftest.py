@@ -1,6 +1,7 @@
 """A copy-on-write store on each real filesystem in turn."""
 
 import pytest
+
 from cow_ground import ground_at
 
 

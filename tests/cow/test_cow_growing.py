@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from cow_ground import EVERYTHING, MB, free_space, raw_bytes
 
+from cow_ground import EVERYTHING, MB, free_space, raw_bytes
 from hermes_checkpoints.contract import StoreError
 
 _SMALL = MB // 4

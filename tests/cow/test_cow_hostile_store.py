@@ -5,8 +5,8 @@ import select
 import signal
 
 import pytest
-from cow_ground import ground_at
 
+from cow_ground import ground_at
 from hermes_checkpoints.testing.processes import finish, start
 from hermes_checkpoints_cow.holes import give_back
 

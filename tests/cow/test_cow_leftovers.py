@@ -5,8 +5,8 @@ import random
 import time
 
 import pytest
-from cow_ground import MB, ground_at
 
+from cow_ground import MB, ground_at
 from hermes_checkpoints.contract import Place
 from hermes_checkpoints.testing.processes import at_once, finish, killed_after, killed_at, start, steps_of
 from hermes_checkpoints_cow.backend import CopyOnWrite

@@ -1,8 +1,8 @@
 """What is live is found out whole, or nothing is deleted."""
 
 import pytest
-from cow_ground import data_files, half_dead
 
+from cow_ground import data_files, half_dead
 from hermes_checkpoints.contract import StoreDamaged
 from hermes_checkpoints_cow.marking import Live, Marks
 

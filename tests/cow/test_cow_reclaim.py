@@ -5,8 +5,8 @@ import threading
 import time
 
 import pytest
-from cow_ground import MB, allocated, data_files, free_space, ground_at, half_dead, packed_turn, raw_bytes
 
+from cow_ground import MB, allocated, data_files, free_space, ground_at, half_dead, packed_turn, raw_bytes
 from hermes_checkpoints.contract import StoreBusy
 from hermes_checkpoints.kit import locked
 

@@ -4,8 +4,8 @@ import os
 import shutil
 
 import pytest
-from cow_ground import MB, free_space
 
+from cow_ground import MB, free_space
 from hermes_checkpoints_cow.sharing import freed, untouched
 
 # A snapshot's directories and headers, and what the filesystem keeps of its own about clones.

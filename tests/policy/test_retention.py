@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import newest_first, snapshot
 
 from hermes_checkpoints.contract import Restoring
 from hermes_checkpoints.policy.retention import Limits, verdicts
+from made import newest_first, snapshot
 
 
 def kept(snapshots, limits, **more):

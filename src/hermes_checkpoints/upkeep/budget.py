@@ -65,7 +65,7 @@ class Budget:
         if self._is_spent():
             self._try_to_make_room(LOW, STALL)
         saved = self._saved(backend, save)
-        self._look_after()
+        self.look_after()
         return saved
 
     @contextmanager
@@ -78,7 +78,7 @@ class Budget:
             yield meter
         if self._is_spent():
             self._try_to_make_room(LOW, STALL)
-        self._look_after()
+        self.look_after()
 
     def after_take(self, place: Place) -> None:
         """Forget what is beyond the limits of a workspace, whose lock is held. Failing to is no failure of the take."""
@@ -165,9 +165,9 @@ class Budget:
         except CheckpointError as error:  # busy or damaged; neither keeps anybody from taking a snapshot
             self._say(f"no room could be made in {self._opener.settings.store}: {error}")
 
-    def _look_after(self) -> None:
-        """Start the process in the background if it is due and none is at work. No lock is held."""
-        if not self._is_due() or not background.is_allowed():
+    def look_after(self, *, asked: bool = False) -> None:
+        """Start the process in the background if it is due, or asked for, and none is at work. No lock is held."""
+        if not (asked or self._is_due()) or not background.is_allowed():
             return
         try:
             with locked(self._room.at_work, wait=0):

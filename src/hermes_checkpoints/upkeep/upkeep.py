@@ -6,7 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hermes_checkpoints.contract import CheckpointError, PathNotFound, Place, Progress, Snapshot, StoreError, silent
+from hermes_checkpoints.contract import (
+    CheckpointError,
+    PathNotFound,
+    Place,
+    Progress,
+    Snapshot,
+    StoreError,
+    StoreRefused,
+    silent,
+)
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
@@ -81,12 +90,19 @@ class Upkeep:
         if not self._opener.settings.store.is_dir():
             return Reclaimed(0, 0, complete=True)
         until = math.inf if seconds is None else time.monotonic() + seconds
-        clearing.sweep(self._opener, self._progress)
+        troubles = []
+        try:
+            clearing.sweep(self._opener, self._progress)
+        except StoreRefused:
+            raise
+        except StoreError as error:  # the rest can still be reclaimed
+            troubles.append(str(error))
         wait = 0 if background else None
-        return self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
+        done = self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
+        return replace(done, complete=done.complete and not troubles, troubles=(*troubles, *done.troubles))
 
     def forget(self, snapshots: Sequence[Snapshot]) -> None:
-        """Forget snapshots of one workspace at once; their space comes back with the next reclaim.
+        """Forget snapshots of one workspace at once; their space comes back in the background.
 
         Raises ``CheckpointError`` with nothing changed when one is pinned, is of
         another workspace, or is part of a history that can only be forgotten as a whole.
@@ -110,6 +126,7 @@ class Upkeep:
                         "forgotten all together. Nothing was forgotten; name all of them."
                     )
             forget(place, snapshots, self._opener, self.budget.ledger)
+        self.budget.look_after(asked=True)
 
     def pin(self, snapshot: Snapshot, label: str = "") -> None:
         """Keep a snapshot until it is unpinned, under a label for people. Raises ``StoreError``."""
