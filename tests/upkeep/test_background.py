@@ -120,3 +120,14 @@ def test_a_store_that_nears_its_budget_is_brought_down_before_anybody_has_to_wai
         assert "the oldest of the workspace that holds the most" in {
             one.reason for one in engine.upkeep.status().forgotten
         }
+
+
+def test_thousands_of_snapshots_do_not_leave_thousands_of_packs(store, fresh_directory):
+    """A pack a turn, and none ever forgotten: they are united in the background."""
+    with Engine(store=store, backend="shadow-git", limits=Limits(max_snapshots=10_000, min_free_disk=0)) as engine:
+        workspace = fresh_directory / "workspace"
+        turns(engine, workspace, 260, size=100)
+        packs = store / "store" / "shadow-git" / "objects" / "pack"
+        eventually(lambda: len(list(packs.glob("*.pack"))) < 100)
+        eventually(lambda: not processes(store))
+        assert len(engine.list(workspace)) == 260

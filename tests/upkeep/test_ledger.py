@@ -22,16 +22,16 @@ def test_what_was_never_counted_is_unknown_and_adds_nothing(ledger):
 
 def test_parts_are_counted_apart_and_together(ledger):
     ledger.add("one", 100)
-    ledger.add("other", 5, forgotten=2)
+    ledger.add("other", 5, turnover=2)
     ledger.add("one", -30)
     assert ledger.count("one") == Count(70, 0, 0)
     assert ledger.total() == Count(75, 0, 2)
 
 
 def test_a_measurement_replaces_what_was_counted_before_it_and_keeps_what_came_since(ledger):
-    ledger.add("part", 1000, forgotten=3)
+    ledger.add("part", 1000, turnover=3)
     before = ledger.count("part")
-    ledger.add("part", 50, forgotten=1)  # while it was being measured
+    ledger.add("part", 50, turnover=1)  # while it was being measured
     ledger.measured("part", before, 400)
     assert ledger.count("part") == Count(450, 400, 1)
     ledger.add("part", 7)

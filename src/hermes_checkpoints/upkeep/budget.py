@@ -17,7 +17,7 @@ from hermes_checkpoints.results import Reclaimed
 from hermes_checkpoints.upkeep import background
 from hermes_checkpoints.upkeep.forgetting import retain
 from hermes_checkpoints.upkeep.inventory import part_name, parts
-from hermes_checkpoints.upkeep.ledger import Count, Ledger
+from hermes_checkpoints.upkeep.ledger import FORGOTTEN, Count, Ledger
 from hermes_checkpoints.upkeep.meter import Meter, OutOfRoom
 from hermes_checkpoints.upkeep.room import Room, loud
 
@@ -34,8 +34,9 @@ _STEPS = ((LOW, 1.0), (0.0, 1.0), (0.0, 0.6), (0.0, 0.3), (0.0, 0.0))
 # Nothing is tried again before the store has grown by so much of its budget, or by a quarter of what was left of it:
 # it may be that all of it must be kept.
 _GROWN = 0.02
-# Snapshots forgotten since the last reclaim that make another one worth it.
-_FORGOTTEN = 64
+# What has to be taken and forgotten since the last reclaim to make another one worth it: 256 snapshots taken, of which
+# the small packs are worth uniting, or 64 forgotten, of which the garbage is worth getting back.
+_TURNOVER = 64 * FORGOTTEN
 
 T = TypeVar("T")
 log = logging.getLogger("hermes_checkpoints")
@@ -152,7 +153,7 @@ class Budget:
     def _is_due(self) -> bool:
         limit, count = self._limits.max_total_size, self.ledger.total()
         pressed = (limit and count.size > START * limit) or self._room.missing_on_disk(count.size)
-        return count.forgotten >= _FORGOTTEN or bool(pressed and self._has_grown(count))
+        return count.turnover >= _TURNOVER or bool(pressed and self._has_grown(count))
 
     def _has_grown(self, count: Count) -> bool:
         limit = self._limits.max_total_size or count.measured

@@ -24,7 +24,7 @@ from hermes_checkpoints.records import forget_record
 from hermes_checkpoints.results import Failure, Forgotten, Pruned
 from hermes_checkpoints.upkeep import journal
 from hermes_checkpoints.upkeep.inventory import part_name, units_of
-from hermes_checkpoints.upkeep.ledger import Ledger
+from hermes_checkpoints.upkeep.ledger import FORGOTTEN, Ledger
 from hermes_checkpoints.upkeep.pins import Pins
 
 
@@ -39,7 +39,7 @@ def forget(place: Place, snapshots: Sequence[Snapshot], opener: Opener, ledger: 
         backend = opener.open(name, place)
         ids = [snapshot.id for snapshot in snapshots if snapshot.backend == name]
         backend.forget(ids)
-        ledger.add(part_name(backend), 0, forgotten=len(ids))
+        ledger.add(part_name(backend), 0, turnover=FORGOTTEN * len(ids))
 
 
 def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Opener, ledger: Ledger) -> None:

@@ -20,6 +20,10 @@ from hermes_checkpoints.kit.store.publish import private_directory, publish
 _COMPACTED_AT = 2048  # bytes of a file: a hundred turns, read in 50 us at every take
 
 
+FORGOTTEN = 4
+"""What a forgotten snapshot weighs against one that was taken: it leaves garbage, the other one only a small pack."""
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """One part, or several."""
@@ -28,13 +32,13 @@ class Count:
     """Bytes on disk."""
     measured: int = 0
     """Of those, what the last measurement found."""
-    forgotten: int = 0
-    """Snapshots forgotten since."""
+    turnover: int = 0
+    """What was taken and forgotten since: one for each snapshot taken, ``FORGOTTEN`` for each forgotten."""
     measurement: str = field(default="", compare=False)
     """Of one part: differs from one measurement to the next."""
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(self.size + other.size, self.measured + other.measured, self.forgotten + other.forgotten)
+        return Count(self.size + other.size, self.measured + other.measured, self.turnover + other.turnover)
 
 
 class Ledger:
@@ -64,17 +68,17 @@ class Ledger:
         count = self.count(part)
         return count.measurement if count is not None else ""
 
-    def add(self, part: str, size: int, forgotten: int = 0) -> bool:
-        """Note that a part has grown (or shrunk), and how many snapshots were forgotten in it.
+    def add(self, part: str, size: int, turnover: int = 0) -> bool:
+        """Note that a part has grown (or shrunk), and what was taken or forgotten in it.
 
         Failing to is no failure of what was done: the next reclaim measures.
         Whether it was noted.
         """
-        if not size and not forgotten:
+        if not size and not turnover:
             return True
         with suppress(OSError, StoreError), self._alone():
             # A blank first: half a line that a kill has left does not run into this one.
-            line = b"\n%+d %d\n" % (size, forgotten)
+            line = b"\n%+d %d\n" % (size, turnover)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             fd = os.open(self._directory / part, flags, 0o600)
             try:
@@ -93,8 +97,8 @@ class Ledger:
         with suppress(OSError, StoreError), self._alone():
             now = self.count(part) or before
             since = max(now.size - before.size, 0)  # a second measurement meanwhile: nothing is counted twice for long
-            forgotten = max(now.forgotten - before.forgotten, 0)
-            self._write(part, Count(size + since, size, forgotten, secrets.token_hex(4)))
+            turnover = max(now.turnover - before.turnover, 0)
+            self._write(part, Count(size + since, size, turnover, secrets.token_hex(4)))
 
     def keep(self, parts: Collection[str]) -> None:
         """Drop the counts of all other parts: of backends that are gone, and homes that are elsewhere now."""
@@ -105,7 +109,7 @@ class Ledger:
 
     def _write(self, part: str, count: Count) -> None:
         name = count.measurement.encode()
-        line = b"=%d %d %s\n%+d 0\n" % (count.measured, count.forgotten, name, count.size - count.measured)
+        line = b"=%d %d %s\n%+d 0\n" % (count.measured, count.turnover, name, count.size - count.measured)
         publish(self._directory / part, line, scratch=self._directory, durable=False)
 
     @contextmanager
@@ -116,16 +120,16 @@ class Ledger:
 
 
 def _parse(data: bytes) -> Count:
-    size = measured = forgotten = 0
+    size = measured = turnover = 0
     measurement = ""
     for line in data.split(b"\n"):
         figures = line.split()
         with suppress(ValueError, IndexError):  # half a line
             if line.startswith(b"="):
                 size = measured = int(figures[0][1:])
-                forgotten = int(figures[1])
+                turnover = int(figures[1])
                 measurement = figures[2].decode("ascii", "replace")
             else:
-                forgotten += int(figures[1])
+                turnover += int(figures[1])
                 size += int(figures[0])
-    return Count(max(size, 0), measured, forgotten, measurement)
+    return Count(max(size, 0), measured, turnover, measurement)

@@ -47,11 +47,11 @@ class Meter:
             alone = self._announced > self._limit
             raise OutOfRoom("the store's budget is used up. Nothing was stored.", alone=alone)
 
-    def _announce(self) -> None:
+    def _announce(self, turnover: int = 0) -> None:
         measurement = self._ledger.measurement(self._part)
         # It may not have found what was announced before it, since that is being written yet.
         lost = self._announced if measurement != self._measurement else 0
-        if self._ledger.add(self._part, self._pending + lost):
+        if self._ledger.add(self._part, self._pending + lost, turnover):
             self._announced += self._pending
             self._pending = 0
             self._measurement = measurement
@@ -63,6 +63,6 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._announce()
+            self._announce(turnover=1 if self._announced or self._pending else 0)
         elif issubclass(kind, CheckpointError) and self._ledger.measurement(self._part) == self._measurement:
             self._ledger.add(self._part, -self._announced)

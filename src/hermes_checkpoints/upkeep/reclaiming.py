@@ -24,7 +24,7 @@ def reclaim(
 ) -> Reclaimed:
     """Reclaim every part, and put what is measured then into the ledger.
 
-    What could not be given back for want of time stays counted as forgotten.
+    What could not be given back for want of time stays counted as turnover.
     """
     before = after = 0
     complete = True
@@ -33,18 +33,18 @@ def reclaim(
         counted = ledger.count(name)
         before += counted.size if counted is not None else backend.usage().real
         done = False
-        forgotten = counted.forgotten if counted is not None else 0
+        turnover = counted.turnover if counted is not None else 0
         try:
             done = backend.reclaim(until, progress, thorough=thorough)
         except StoreBusy:
             pass
         except StoreError as error:  # the other parts can still be
             troubles.append(f"{name}: {error}")
-            forgotten = 0  # trying again at once would find the same
+            turnover = 0  # trying again at once would find the same
         complete &= done
         after += measure(name, backend, ledger)
         if not done:
-            ledger.add(name, 0, forgotten=forgotten)
+            ledger.add(name, 0, turnover=turnover)
     return Reclaimed(before, after, complete, tuple(troubles))
 
 
