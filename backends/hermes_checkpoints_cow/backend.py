@@ -23,7 +23,7 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.kit import Batch, TreeBackend, decode_header, open_format, private_directory
 from hermes_checkpoints.kit.store.home import find_home, remember_home
-from hermes_checkpoints.kit.store.names import created_name, listed, remove_names
+from hermes_checkpoints.kit.store.names import Listing, created_name, remove_names
 from hermes_checkpoints.kit.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.extents import share_all_blocks
@@ -51,6 +51,7 @@ class CopyOnWrite(TreeBackend):
         super().__init__(place, _home(place, self.name))
         self._vault = Vault(self.home)
         self._snapshots = self.home / "snapshots" / place.workspace_id
+        self._listing = Listing(self._snapshots)
         self._created: dict[str, int] = {}
 
     @classmethod
@@ -74,7 +75,7 @@ class CopyOnWrite(TreeBackend):
         return Storing(self._vault, self._snapshots, scratch, scope.max_file_size, first=not self._ids())
 
     def _ids(self) -> dict[str, int]:
-        self._created = listed(self._snapshots)
+        self._created = self._listing.ids()
         return self._created
 
     def _load_header(self, snapshot: str) -> bytes:

@@ -22,7 +22,7 @@ from hermes_checkpoints.contract import (
     silent,
 )
 from hermes_checkpoints.kit import Batch, TreeBackend, open_format
-from hermes_checkpoints.kit.store.names import created_name, listed, remove_names
+from hermes_checkpoints.kit.store.names import Listing, created_name, listed, remove_names
 from hermes_checkpoints_shadow_git.git import ObjectReader
 from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
@@ -48,6 +48,7 @@ class ShadowGit(TreeBackend):
         self._objects = ObjectReader(self._repository)
         self._packs = PackReader(self._repository, self._indexes, self._objects)
         self._refs = self.home / REFS / place.workspace_id
+        self._listing = Listing(self._refs)
 
     @classmethod
     def probe(cls, place: Place) -> Fitness:
@@ -65,7 +66,7 @@ class ShadowGit(TreeBackend):
         return Pack(lambda growing: PackWriter(self._repository, self._indexes, scratch, growing), self._refs, scratch)
 
     def _ids(self) -> dict[str, int]:
-        return listed(self._refs)
+        return self._listing.ids()
 
     def _load_header(self, snapshot: str) -> bytes:
         return header_of(self._packs.read(bytes.fromhex(snapshot))[1])

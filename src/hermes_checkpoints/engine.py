@@ -54,6 +54,7 @@ from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
 from hermes_checkpoints.survey import content, describe, enclosing
+from hermes_checkpoints.upkeep.forgetting import workspace_lock
 from hermes_checkpoints.upkeep.upkeep import Upkeep
 
 PathLike = str | os.PathLike[str]
@@ -77,9 +78,10 @@ class Engine:
         ``store``: the directory to keep snapshots in, default
         ``$HERMES_HOME/checkpoints``. ``backend``: a name, a backend class, or
         ``None`` for ``HERMES_CHECKPOINT_BACKEND``, the configuration, what the
-        workspace already uses, or what its filesystem deserves. ``limits``:
-        what is kept, default as the store's configuration says. ``wait``:
-        seconds to wait for another process before ``StoreBusy``.
+        workspace already uses, or what its filesystem deserves. ``limits``
+        (``hermes_checkpoints.Limits``): what is kept, all of it instead of what
+        the store's configuration says. ``wait``: seconds to wait for another
+        process before ``StoreBusy``.
         """
         name, given = (backend, None) if backend is None or isinstance(backend, str) else (None, backend)
         self.settings = read_settings(store, name, scope, limits)
@@ -280,7 +282,7 @@ class Engine:
         return reason
 
     def _alone(self, place: Place) -> AbstractContextManager[int]:
-        return locked(self.settings.store / "locks" / place.workspace_id, wait=self._wait)
+        return locked(workspace_lock(place), wait=self._wait)
 
     def _found(self, workspace: PathLike, ref: str) -> tuple[Place, Snapshot, Backend]:
         place = self._opener.place(workspace)

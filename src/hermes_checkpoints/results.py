@@ -214,6 +214,8 @@ class Reclaimed:
     """Whether all garbage that is worth it is gone; else the next one goes on."""
     troubles: Sequence[str] = ()
     """Parts of the store that could not be reclaimed, and why."""
+    forgotten: int = 0
+    """Snapshots that were forgotten for it; ``Status.forgotten`` says which."""
 
 
 @dataclass(frozen=True, slots=True)

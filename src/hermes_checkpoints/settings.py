@@ -84,7 +84,7 @@ def _number(config: Mapping[str, object], key: str, usual: float, least: float =
     value = config.get(key, usual)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise CheckpointError(
-            f"{key} in config.toml must be a number from {least:g} to {most:g}, and not {value!r}. Nothing was changed."
+            f"{key} in config.toml must be a number from {least} to {most}, and not {value!r}. Nothing was changed."
         )
     return value
 

@@ -49,6 +49,19 @@ def test_on_a_terminal_no_is_the_answer_unless_somebody_says_yes(run, workspace,
     assert len(ids(run)) == (0 if command == "clear" else 2)
 
 
+def test_a_damaged_store_can_be_cleared(run, workspace, base):
+    add_snapshots(run, workspace, 1)
+    run("snapshot", workspace, "--backend", "cow", "--label", "cow")
+    (header,) = (base / "store" / "cow" / "snapshots").glob("*/*")
+    header.write_bytes(b"damaged")
+    assert run("status").code == codes.FAILED
+    asked = run("clear", "--json")
+    assert (asked.code, asked.json["snapshots"]) == (codes.UNCONFIRMED, 1)
+    assert "not all of it could be counted" in asked.err
+    assert run("clear", "-f").code == 0
+    assert run("status", "--json").json["workspaces"] == []
+
+
 def test_clear_says_how_much_goes_and_leaves_an_empty_store_that_works(run, workspace, base, archive):
     add_snapshots(run, workspace, 2)
     (base / "store" / "config.toml").write_text("max_snapshots = 3\n")

@@ -34,6 +34,16 @@ def test_maintain_comes_down_to_the_budget_and_tells_what_nobody_expects(run, wo
     assert ids(run, other) == []
 
 
+def test_what_maintain_forgets_near_the_budget_is_counted(run, workspace, base):
+    add_snapshots(run, workspace, 4, size=250_000)
+    (base / "store" / "config.toml").write_text("max_total_size_mb = 1.2\n")
+    done = run("maintain", "--json").json
+    assert done["forgotten"] == 4 - len(ids(run)) > 0
+    lately = run("status", "--json").json["forgotten"]
+    assert sum(len(one["snapshots"]) for one in lately) == done["forgotten"]
+    assert run("maintain", "--json").json["forgotten"] == 0
+
+
 def test_what_the_engine_warns_of_is_harmless_on_a_terminal(run, workspace, tmp_path, base):
     hostile = tmp_path / "esc\x1b[31m\nred"
     hostile.mkdir()

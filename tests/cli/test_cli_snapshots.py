@@ -61,6 +61,17 @@ def test_the_list_is_numbered_from_the_newest(run, workspace):
     assert [(row[0], row[1], row[-2]) for row in run("list").rows] == [("1", second, "second"), ("2", first, "first")]
 
 
+def test_that_a_last_snapshot_went_for_room_is_told_once(run, workspace, other, base):
+    run("snapshot", workspace)
+    (base / "store" / "config.toml").write_text("max_total_size_mb = 0.4\n")
+    (workspace / "file").write_bytes(os.urandom(250_000))
+    ran = run("snapshot", workspace)
+    assert ran.code == 0
+    (told,) = ran.err.splitlines()
+    assert told.startswith(f"hermes-checkpoints: {other} lost ")
+    assert "the last one of its workspace" in told
+
+
 def test_the_list_of_all_workspaces_numbers_each_by_itself(run, workspace, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, Command] = {
         optional=(),
         options=("--retention-days", "--max-size-mb", "--keep-orphans", "--dry-run", "--yes"),
     ),
-    "maintain": Command("give the space of what was forgotten back", "maintaining:maintain", optional=()),
+    "maintain": Command("give space back, and keep the store below its budget", "maintaining:maintain", optional=()),
     "clear": Command("remove every snapshot of every workspace", "clearing:clear", optional=(), options=("-f",)),
     "clear-legacy": Command(
         "remove the archives of Hermes's old checkpoints", "clearing:clear_legacy", optional=(), options=("-f",)
@@ -91,8 +91,8 @@ WORDS: Mapping[str, str] = {
 
 def _number(word: str) -> float:
     """A size or a time; no sign, no infinity."""
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", word):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 999999999999")
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", word):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 999999999999, like 250 or 0.5")
     return float(word)
 
 

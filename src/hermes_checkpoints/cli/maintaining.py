@@ -1,16 +1,16 @@
-"""``maintain``: the space of what was forgotten given back."""
+"""``maintain``: the space of what was forgotten given back, and the store kept below its budget."""
 
 from argparse import Namespace
 from typing import Any
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, harmless, portable, size
+from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, size
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Reclaimed
 
 
 def maintain(_asked: Namespace, engine: Engine, screen: Screen) -> int:
-    """Give back the space of what was forgotten, and come down to the budget if the store exceeds it."""
+    """Give back the space of what was forgotten, and forget more where the store comes near its budget."""
     with screen.working("Reclaiming", counting="done"):
         done = engine.upkeep.maintain()
     if screen.json:
@@ -26,18 +26,23 @@ def maintain(_asked: Namespace, engine: Engine, screen: Screen) -> int:
 def reclaimed_document(done: Reclaimed) -> dict[str, Any]:
     """What getting space back came to, for JSON."""
     troubles = [portable(trouble) for trouble in done.troubles]
-    return {"before": done.before, "after": done.after, "complete": done.complete, "troubles": troubles}
+    figures = {"before": done.before, "after": done.after, "forgotten": done.forgotten}
+    return figures | {"complete": done.complete, "troubles": troubles}
 
 
 def print_reclaimed(done: Reclaimed, screen: Screen) -> None:
     """Likewise for programs."""
     for trouble in done.troubles:
         screen.columns("trouble", harmless(trouble))
+    if done.forgotten:
+        screen.columns("forgotten", done.forgotten)
     screen.columns("reclaimed", done.before, done.after, "complete" if done.complete else "incomplete")
 
 
 def draw_rest(done: Reclaimed, screen: Screen) -> None:
-    """For eyes: what could not be given back."""
+    """For eyes: what went for it, and what could not be given back."""
+    if done.forgotten:
+        screen.line(f"{counted(done.forgotten, 'snapshot')} forgotten for room; `status` says which.", "yellow")
     for trouble in done.troubles:
         screen.line(f"  {harmless(trouble)}", "bold red")
     if not done.complete:

@@ -85,7 +85,7 @@ def _warnings_told(screen: Screen) -> Iterator[None]:
 
     class Told(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            screen.note(f"{PROGRAM}: {harmless(record.getMessage())}")
+            screen.warn(record.getMessage())
 
     log, told = logging.getLogger("hermes_checkpoints"), Told(logging.WARNING)
     log.addHandler(told)

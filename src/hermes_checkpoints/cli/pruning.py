@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hermes_checkpoints.cli import codes
@@ -55,12 +54,6 @@ def _in_order(removals: Sequence[Removal]) -> list[Removal]:
     return sorted(removals, key=lambda removal: not removal.loud)
 
 
-def _subject(removal: Removal) -> Path:
-    found = removal.archive.path if removal.archive is not None else removal.workspace
-    assert found is not None
-    return found
-
-
 def _plan_document(plan: Pruning) -> dict[str, Any]:
     return {
         "size": plan.size,
@@ -91,7 +84,7 @@ def _print_plan(plan: Pruning, screen: Screen) -> None:
 def _cells(removal: Removal) -> tuple[object, ...]:
     ids = ",".join(one.id for one in removal.snapshots) or "-"
     loud = "loud" if removal.loud else "-"
-    return ids, shown(str(_subject(removal))), removal.gives_back, loud, harmless(removal.reason)
+    return ids, shown(str(removal.subject)), removal.gives_back, loud, harmless(removal.reason)
 
 
 def _draw_removals(removals: Sequence[Removal], screen: Screen) -> None:
@@ -128,7 +121,7 @@ def _item(removal: Removal) -> str:
         first, *more = removal.snapshots
         what = f"{first.short_id}{f' and {len(more)} more' if more else ''}, {when(first.created_ns)}, of "
     mark = "!" if removal.loud else " "
-    return f"{mark} {size(removal.gives_back):>9}  {what}{shown(str(_subject(removal)))}: {harmless(removal.reason)}"
+    return f"{mark} {size(removal.gives_back):>9}  {what}{shown(str(removal.subject))}: {harmless(removal.reason)}"
 
 
 def _counts(removals: Sequence[Removal]) -> str:
@@ -171,7 +164,15 @@ def _draw_pruned(plan: Pruning, pruned: Pruned, reclaimed: Reclaimed, screen: Sc
         "bold green" if not pruned.failed else "bold red",
     )
     draw_rest(reclaimed, screen)
-    _draw_shortfall(_over(plan, reclaimed.after), screen)
+    over = _over(plan, reclaimed.after)
+    if plan.shortfall or not over:
+        _draw_shortfall(over, screen)
+    else:
+        screen.line(
+            f"The store is still {size(over)} over what is allowed, more than was estimated. Prune again with a smaller"
+            " --max-size-mb.",
+            "yellow",
+        )
 
 
 def _over(plan: Pruning, after: int) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hermes_checkpoints.cli.arguments import PROGRAM
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -115,6 +117,7 @@ class Screen:
         self.json = json
         self.terminal = not json and sys.stdout.isatty()
         """Whether a person reads standard output."""
+        self._warned: set[str] = set()
         self._console: Console | None = None
         self._status: Status | None = None
         self._doing = self._counting = ""
@@ -165,6 +168,12 @@ class Screen:
     def note(self, text: str) -> None:
         """Tell a person something that is not the result, on standard error."""
         print(text, file=sys.stderr)
+
+    def warn(self, text: str) -> None:
+        """Likewise; what was said already, in the log perhaps, is not said again."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.note(f"{PROGRAM}: {harmless(text)}")
 
     @contextmanager
     def working(self, text: str, counting: str = "files") -> Iterator[None]:

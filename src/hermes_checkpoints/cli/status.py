@@ -17,10 +17,9 @@ from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Forgotten, Status, WorkspaceStatus
 
 CELLS = 30  # of the bar
-# Shares of the budget from which the bar is no longer green: room is made from about 0.8 on.
+# Shares of the budget above which the bar is no longer green. A process in the background keeps the store below 0.75.
 FULL, FULLER = 0.80, 0.95
 _MB = 1 << 20
-_STYLES = {Standing.LIVE: "", Standing.GONE: "red", Standing.AWAY: "yellow"}
 
 
 def status(asked: Namespace, engine: Engine, screen: Screen) -> int:

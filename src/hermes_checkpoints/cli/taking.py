@@ -31,7 +31,8 @@ def snapshot(asked: Namespace, engine: Engine, screen: Screen) -> int:
     if asked.label is not None:
         engine.upkeep.pin(saved, asked.label)
     if isinstance(outcome, Taken) and outcome.notice:
-        screen.note(harmless(outcome.notice))
+        for sentence in outcome.notice.splitlines():
+            screen.warn(sentence)
     if screen.json:
         document = {"outcome": word} | head(saved) | {"changed": changed, "left_out": left_out_document(left_out)}
         if asked.label is not None:

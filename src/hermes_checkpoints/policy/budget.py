@@ -68,6 +68,13 @@ class Removal:
     spares_undo: bool = True
     """Whether it is not to be done when undo has come to lean on one of them since."""
 
+    @property
+    def subject(self) -> Path:
+        """The workspace, or the archive."""
+        found = self.archive.path if self.archive is not None else self.workspace
+        assert found is not None
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
@@ -75,9 +82,9 @@ class Pruning:
 
     removals: Sequence[Removal]
     size: int
-    """Bytes before."""
+    """Bytes before: measured, or without the garbage, which comes back anyway."""
     allowed: int
-    """Bytes that were asked for; 0: as many as there are."""
+    """Bytes that the store may have; 0: no limit."""
 
     @property
     def size_after(self) -> int:
@@ -108,12 +115,12 @@ def prune(
     First what nobody will miss: what is beyond the limits of its workspace,
     workspaces that are gone (with ``orphans``), then stale ones, whose newest
     snapshot stays, then old archives. With ``only_for_room`` even they go only
-    as far as ``size`` must come down to ``allowed``. Then, for room, archives and the oldest snapshot of whichever
-    workspace holds the most. Where more than ``last_resort`` bytes (by default
-    as ``allowed``) are left even then, what undo leans on and the last
-    snapshots of workspaces, the least recently touched first; but
-    never a pinned one, and never the newest snapshot of all, which does not
-    count where it alone exceeds what is allowed.
+    as far as ``size`` must come down to ``allowed`` (bytes). Then, for room,
+    archives and the oldest snapshot of whichever workspace holds the most.
+    Where more than ``last_resort`` bytes (by default as ``allowed``) are left
+    even then, what undo leans on and the last snapshots of workspaces, the
+    least recently touched first; but never a pinned one, and never the newest
+    snapshot of all, which does not count where it alone exceeds what is allowed.
     """
     planner = _Planner(holdings, Space(shares), size, allowed)
     for removal in planner.unneeded(archives, limits, now, orphans=orphans):

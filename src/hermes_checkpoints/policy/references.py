@@ -24,4 +24,4 @@ def resolve(ref: str, snapshots: Sequence[Snapshot]) -> Snapshot:
             return fitting[0]
     if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and 1 <= int(wanted) <= len(snapshots):
         return snapshots[int(wanted) - 1]
-    raise SnapshotNotFound(f"no snapshot {ref!r}; there are {len(snapshots)}, see `list`. Nothing was changed.")
+    raise SnapshotNotFound(f"no snapshot {ref!r}; the list has {len(snapshots)}, see `list`. Nothing was changed.")

@@ -49,8 +49,8 @@ def verdicts(
     one request, and the state before an earlier one is what people go back to.
     A snapshot of no request counts as a request of its own, so without
     requests it is simply the newest ones. Safety snapshots come on top, as many
-    again at most: a restore must not push out what somebody took. ``together``: sets of ids that can
-    only be forgotten all at once.
+    again at most: a restore must not push out what somebody took.
+    ``together``: sets of ids that can only be forgotten all at once.
     """
     reasons = dict.fromkeys(pinned, "pinned")
     for snapshot, reason in _protected(snapshots).items():

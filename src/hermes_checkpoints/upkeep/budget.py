@@ -3,15 +3,16 @@
 Asked at every take, from counters; what is slow is done in the background.
 """
 
-import errno
 import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Growing, Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.scratch import NO_ROOM
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.results import Reclaimed
 from hermes_checkpoints.upkeep import background
@@ -111,12 +112,12 @@ class Budget:
         pruned, reclaimed = self._room.make(share, last_resort, above=above, wait=wait, until=until, progress=progress)
         for sentence in loud(pruned.done):
             self._say(sentence)
-        return reclaimed
+        return replace(reclaimed, forgotten=sum(len(removal.snapshots) for removal in pruned.done))
 
     def _saved(self, backend: Backend, save: Callable[[Growing], T]) -> T:
         full_before = False
+        limit = max(int(FULL * self._limits.max_total_size), 1) if self._limits.max_total_size else 0
         for share, last_resort in _STEPS:
-            limit = max(int(FULL * self._limits.max_total_size), 1) if self._limits.max_total_size else 0
             try:
                 with Meter(self.ledger, part_name(backend), limit) as meter:
                     return save(meter)
@@ -186,7 +187,7 @@ def _is_disk_full(error: BaseException) -> bool:
     """Whether that is what an error comes from."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             return True
         cause = cause.__cause__
     return False

@@ -44,10 +44,11 @@ def forget(place: Place, snapshots: Sequence[Snapshot], opener: Opener, ledger: 
 
 def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Opener, ledger: Ledger) -> None:
     """Forget what is beyond the limits of a workspace, whose lock is held."""
+    backends = list(backends)
+    if sum(1 for backend in backends for _ in backend.snapshots()) <= limits.max_snapshots:
+        return  # as it is at most takes
     units = units_of(backends)
     snapshots = [snapshot for unit in units for snapshot in unit]
-    if len(snapshots) <= limits.max_snapshots:
-        return
     snapshots.sort(key=lambda snapshot: snapshot.created_ns, reverse=True)
     together = [frozenset(snapshot.id for snapshot in unit) for unit in units if len(unit) > 1]
     judged = verdicts(snapshots, limits, Pins(place).labels(snapshots), together)
@@ -69,9 +70,9 @@ def carry_out(pruning: Pruning, opener: Opener, ledger: Ledger, wait: float, pro
                 else:
                     _forget_removal(removal, opener, ledger, wait)
             except StoreBusy:
-                failed.append(Failure(_subject(removal), "somebody is at work in it"))
+                failed.append(Failure(os.fspath(removal.subject), "somebody is at work in it"))
             except (CheckpointError, OSError) as error:
-                failed.append(Failure(_subject(removal), str(error)))
+                failed.append(Failure(os.fspath(removal.subject), str(error)))
             else:
                 done.append(removal)
     finally:  # interrupted, too: people must find out where a snapshot went
@@ -94,10 +95,6 @@ def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: floa
             forget_record(place.store, place.workspace_id)
 
 
-def _subject(removal: Removal) -> str:
-    return os.fspath(removal.archive.path if removal.archive is not None else removal.workspace or "")
-
-
 def _entry(removal: Removal) -> Forgotten:
     ids = tuple(snapshot.id for snapshot in removal.snapshots)
-    return Forgotten(time.time(), _subject(removal), ids, removal.reason, removal.loud)
+    return Forgotten(time.time(), os.fspath(removal.subject), ids, removal.reason, removal.loud)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +53,6 @@ def measure(name: str, backend: Backend, ledger: Ledger) -> int:
     size = backend.usage().real
     ledger.measured(name, counted, size)
     return size
-
-
-def deadline(seconds: float | None) -> float:
-    """The moment of ``time.monotonic`` in so many seconds; never, for ``None``."""
-    return math.inf if seconds is None else time.monotonic() + seconds
 
 
 def space_beside(store: Path) -> int:

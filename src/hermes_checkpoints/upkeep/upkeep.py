@@ -82,10 +82,11 @@ class Upkeep:
         return pruned, replace(done, before=before + space_beside(store))
 
     def maintain(self, seconds: float | None = None, *, background: bool = False) -> Reclaimed:
-        """Get the space of what was forgotten back, and come down to the budget if the store exceeds it.
+        """Get the space of what was forgotten back, and forget more where the store comes near its budget.
 
-        Stops after ``seconds``, if given. ``background``: gives up at once when
-        somebody else is at it.
+        Above 75 % of the budget even then, it comes down to 65 %, in the order
+        of ``plan``. Stops after ``seconds``, if given. ``background``: gives up
+        at once when somebody else is at it.
         """
         if not self._opener.settings.store.is_dir():
             return Reclaimed(0, 0, complete=True)

@@ -1,7 +1,7 @@
 """Names under which snapshots stand in a directory: sorted as bytes, the newest comes last."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreError
@@ -12,22 +12,38 @@ def created_name(created_ns: int, snapshot: str) -> str:
     return f"{created_ns:016x}-{snapshot}"
 
 
+class Listing:
+    """The snapshots that a directory lists; a turn asks several times, and there may be thousands."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: tuple[list[str], dict[str, int]] = ([], {})
+
+    def ids(self) -> dict[str, int]:
+        """By id, with ``created_ns``; not to be changed. Names of something else are passed over."""
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            names = []
+        if names != self._known[0]:
+            self._known = names, dict(_parsed(names))
+        return self._known[1]
+
+
+def _parsed(names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for name in names:
+        created, _, snapshot = name.partition("-")
+        if len(created) == 16 and len(snapshot) == 40:
+            try:
+                int(snapshot, 16)
+                yield snapshot, int(created, 16)
+            except ValueError:
+                continue
+
+
 def listed(directory: Path) -> dict[str, int]:
-    """The snapshots that a directory lists, by id, with ``created_ns``; other names are passed over."""
-    found = {}
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                created, _, snapshot = entry.name.partition("-")
-                if len(created) == 16 and len(snapshot) == 40:
-                    try:
-                        int(snapshot, 16)
-                        found[snapshot] = int(created, 16)
-                    except ValueError:
-                        continue
-    except FileNotFoundError:
-        pass
-    return found
+    """The snapshots that a directory lists, by id, with ``created_ns``."""
+    return Listing(directory).ids()
 
 
 def remove_names(directory: Path, snapshots: Collection[str]) -> None:
