@@ -95,7 +95,7 @@ class ShadowGit(TreeBackend):
                         yield snapshot, self._load_header(snapshot)
                     except StoreDamaged:
                         if Path(directory.path, created_name(created, snapshot)).exists():
-                            raise  # else it was forgotten, and reclaimed, since it was listed
+                            yield snapshot, b""  # else it was forgotten, and reclaimed, since it was listed
 
     def _stored_size(self, entry: Entry) -> int:
         if entry.kind is Kind.FILE:

@@ -111,6 +111,8 @@ class Opener:
             return ()
         newest: dict[str, int] = {}
         for name in self.names():
+            if not (self._foreign(name) or (place.store / name).is_dir()):
+                continue  # looking makes no parts
             try:
                 created = max((snapshot.created_ns for snapshot in self.open(name, place).snapshots()), default=None)
             except CheckpointError:

@@ -54,10 +54,10 @@ def test_a_damaged_store_can_be_cleared(run, workspace, base):
     run("snapshot", workspace, "--backend", "cow", "--label", "cow")
     (header,) = (base / "store" / "cow" / "snapshots").glob("*/*")
     header.write_bytes(b"damaged")
-    assert run("status").code == codes.FAILED
+    told = run("status")
+    assert (told.code, "passed over" in told.err) == (0, True)
     asked = run("clear", "--json")
     assert (asked.code, asked.json["snapshots"]) == (codes.UNCONFIRMED, 1)
-    assert "not all of it could be counted" in asked.err
     assert run("clear", "-f").code == 0
     assert run("status", "--json").json["workspaces"] == []
 

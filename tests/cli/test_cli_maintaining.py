@@ -34,9 +34,11 @@ def test_maintain_comes_down_to_the_budget_and_tells_what_nobody_expects(run, wo
     assert ids(run, other) == []
 
 
-def test_what_maintain_forgets_near_the_budget_is_counted(run, workspace, base):
+def test_what_maintain_forgets_for_room_is_counted(run, workspace, base):
     add_snapshots(run, workspace, 4, size=250_000)
     (base / "store" / "config.toml").write_text("max_total_size_mb = 1.2\n")
+    assert run("maintain", "--json").json["forgotten"] == 0, "it is within its budget"
+    (base / "store" / "config.toml").write_text("max_total_size_mb = 0.9\n")
     done = run("maintain", "--json").json
     assert done["forgotten"] == 4 - len(ids(run)) > 0
     lately = run("status", "--json").json["forgotten"]

@@ -22,7 +22,7 @@ def other(tmp_path):
 def test_an_empty_store_has_a_status(run, workspace, base):
     told = run("status", "--json")
     assert (told.code, told.json["real"], told.json["workspaces"]) == (0, 0, [])
-    assert run("status").rows == [["store", str(base)], ["budget", "0", str(500 << 20)]]
+    assert run("status").rows == [["store", str(base)], ["beside", "0"], ["budget", "0", str(500 << 20)]]
     code, drawn = on_a_terminal("status")
     assert code == 0
     assert b"0%" in drawn

@@ -132,3 +132,19 @@ def test_forgetting_at_every_take_keeps_as_much_as_the_limit(asked, limit):
     for number, request in enumerate(asked):
         held = kept([*held, snapshot(number, request=request)], Limits(max_snapshots=limit))
         assert len(held) == min(limit, number + 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_snapshots": 0},
+        {"keep_hourly": -1},
+        {"max_total_size": -1},
+        {"min_free_disk": 1.5},
+        {"min_free_disk": -0.1},
+        {"retention_days": -1},
+    ],
+)
+def test_limits_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Limits(**wrong)

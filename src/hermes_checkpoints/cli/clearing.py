@@ -5,7 +5,6 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.screen import Screen, counted, portable, shown, size
-from hermes_checkpoints.contract import StoreDamaged
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.legacy import archives
 
@@ -13,7 +12,7 @@ from hermes_checkpoints.legacy import archives
 def clear(asked: Namespace, engine: Engine, screen: Screen) -> int:
     """Remove every snapshot of every workspace, pinned ones too, and the archives."""
     with screen.working("Measuring"):
-        figures = _figures(engine, screen)
+        figures = _figures(engine)
     words = [counted(figures["snapshots"], "snapshot") + f" of {counted(figures['workspaces'], 'workspace')}"]
     words += [f"{figures['pinned']} of them pinned"] if figures["pinned"] else []
     words += [counted(figures["archives"], "archive") + " of old checkpoints"] if figures["archives"] else []
@@ -25,28 +24,17 @@ def clear(asked: Namespace, engine: Engine, screen: Screen) -> int:
     return _cleared(screen, what, figures)
 
 
-def _figures(engine: Engine, screen: Screen) -> dict[str, Any]:
-    """How much there is: measured, or, of a damaged store, what can be listed and what was counted."""
-    try:
-        told = engine.upkeep.status()
-    except StoreDamaged as damage:  # removing all of it is the way out of that, and must not fail for it
-        screen.warn(f"not all of it could be counted: {damage}")
-        workspaces = engine.workspaces()
-        snapshots = sum(len(engine.list(workspace)) for workspace in workspaces)
-        pinned = sum(len(engine.upkeep.pins(workspace)) for workspace in workspaces)
-        known, kept_aside = len(workspaces), len(archives(engine.settings.base))
-        real = engine.upkeep.budget.ledger.total().size
-    else:
-        known, kept_aside, real = len(told.workspaces), len(told.archives), told.real
-        snapshots = sum(len(one.snapshots) for one in told.workspaces)
-        pinned = sum(held.label is not None for one in told.workspaces for held in one.snapshots)
+def _figures(engine: Engine) -> dict[str, Any]:
+    """How much there is."""
+    told = engine.upkeep.status()
+    snapshots = [held for one in told.workspaces for held in one.snapshots]
     return {
         "store": portable(str(engine.settings.base)),
-        "workspaces": known,
-        "snapshots": snapshots,
-        "pinned": pinned,
-        "archives": kept_aside,
-        "size": real,
+        "workspaces": len(told.workspaces),
+        "snapshots": len(snapshots),
+        "pinned": sum(held.label is not None for held in snapshots),
+        "archives": len(told.archives),
+        "size": told.real,
     }
 
 

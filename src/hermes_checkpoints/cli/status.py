@@ -126,6 +126,7 @@ def _print(told: Status, screen: Screen, *, each: bool) -> None:
     screen.columns("store", shown(str(told.store)))
     for name, used in told.usage.items():
         screen.columns("usage", name, used.apparent, used.real)
+    screen.columns("beside", told.beside)
     screen.columns("budget", told.real, told.limits.max_total_size)
     for one in told.workspaces:
         touched = iso(_nanoseconds(one.last_touch)) if one.last_touch else "-"

@@ -168,7 +168,7 @@ class Backend(ABC):
 
     @abstractmethod
     def all_snapshots(self) -> Iterator[Snapshot]:
-        """Every snapshot of every workspace in this part of the store, in no order."""
+        """Every snapshot of every workspace in this part of the store, in no order; damaged ones are passed over."""
 
     def workspaces(self) -> Iterator[Path]:
         """Every workspace that has snapshots in this part of the store."""

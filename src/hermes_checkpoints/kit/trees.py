@@ -41,7 +41,7 @@ from hermes_checkpoints.kit.store.batch import Batch, Unstored
 from hermes_checkpoints.kit.store.home import noted_homes
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import decode_header, decode_node, encode_header
-from hermes_checkpoints.kit.store.shares import divide, while_listed
+from hermes_checkpoints.kit.store.shares import divide, reachable, while_listed
 from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.capture import Capture, left_out
@@ -85,7 +85,7 @@ class TreeBackend(Backend):
 
     @abstractmethod
     def _everything(self) -> Iterator[tuple[str, bytes]]:
-        """Every snapshot of every workspace in this part of the store: id and header."""
+        """Every snapshot of every workspace in this part of the store: id and header, damaged ones as they are."""
 
     def _stored_size(self, entry: Entry) -> int:
         """What a file's content, or a directory's own node, takes in the store; no other entry is asked for."""
@@ -101,13 +101,8 @@ class TreeBackend(Backend):
 
     def _reachable(self, headers: Iterable[bytes]) -> set[bytes]:
         """The key of every content and directory that snapshots lean on, given their headers: for ``reclaim``."""
-        todo = [decode_header(header, "", self.name)[1] for header in headers]
-        found = {root.key for root in todo}
-        while todo:
-            node = decode_node(self._load_node(todo.pop().key))
-            todo.extend(entry for entry in node.values() if entry.kind is Kind.DIR and entry.key not in found)
-            found.update(entry.key for entry in node.values() if entry.kind in (Kind.FILE, Kind.DIR))
-        return found
+        roots = [decode_header(header, "", self.name)[1] for header in headers]
+        return reachable(roots, lambda key: decode_node(self._load_node(key)))
 
     # What follows from it.
 
@@ -267,7 +262,10 @@ class TreeBackend(Backend):
 
     def all_snapshots(self) -> Iterator[Snapshot]:
         for snapshot, header in self._everything():
-            yield decode_header(header, snapshot, self.name)[0]
+            try:
+                yield decode_header(header, snapshot, self.name)[0]
+            except StoreDamaged as damage:
+                log.warning("passed over: %s", damage)
 
     def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
         purging = Purging(split_path(path), self._snapshot, self._node)

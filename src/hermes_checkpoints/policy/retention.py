@@ -24,7 +24,17 @@ class Limits:
     min_free_disk: float = 0.02
     """A share of the filesystem that is left free, as far as the store can help it."""
     retention_days: float = 7
-    """A workspace that was not touched for so long is stale."""
+    """A workspace that was not touched for so long is stale; 0: none ever is."""
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what cannot be meant."""
+        if self.max_snapshots < 1:
+            raise ValueError(f"max_snapshots must be at least 1, and not {self.max_snapshots}")
+        if not 0 <= self.min_free_disk <= 1:
+            raise ValueError(f"min_free_disk must be a share from 0 to 1, and not {self.min_free_disk}")
+        for name in ("keep_hourly", "keep_daily", "max_total_size", "retention_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} cannot be negative, and is {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def verdicts(
     reasons = dict.fromkeys(pinned, "pinned")
     for snapshot, reason in _protected(snapshots).items():
         reasons.setdefault(snapshot, reason)
-    limit = max(limits.max_snapshots, 1)
+    limit = limits.max_snapshots
     taken = [snapshot for snapshot in snapshots if snapshot.note.restoring is None]
     counted = _counted(taken, limit)
     for snapshot, reason in counted.items():

@@ -147,14 +147,17 @@ class Budget:
                 self.ledger.add(name, size)  # and not as measured: nobody has tried to make room in it
 
     def _is_spent(self) -> bool:
-        limit, count = self._limits.max_total_size, self.ledger.total()
-        pressed = (limit and count.size > STALL * limit) or self._room.missing_on_disk(count.size, _FREE_AT_LEAST)
-        return bool(pressed and self._has_grown(count))
+        return self._is_pressed(self.ledger.total(), STALL, _FREE_AT_LEAST)
 
     def _is_due(self) -> bool:
-        limit, count = self._limits.max_total_size, self.ledger.total()
-        pressed = (limit and count.size > START * limit) or self._room.missing_on_disk(count.size)
-        return count.turnover >= _TURNOVER or bool(pressed and self._has_grown(count))
+        count = self.ledger.total()
+        return count.turnover >= _TURNOVER or self._is_pressed(count, START, 1.0)
+
+    def _is_pressed(self, count: Count, share: float, free: float) -> bool:
+        """Whether a share of the budget is used, or that of the disk not free, and trying to help it is worth it."""
+        limit = self._limits.max_total_size
+        full = limit and count.size > share * limit
+        return bool(full or self._room.missing_on_disk(count.size, free)) and self._has_grown(count)
 
     def _has_grown(self, count: Count) -> bool:
         limit = self._limits.max_total_size or count.measured

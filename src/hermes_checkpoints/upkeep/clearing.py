@@ -11,7 +11,7 @@ from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.records import records
-from hermes_checkpoints.upkeep.forgetting import forget, workspace_lock
+from hermes_checkpoints.upkeep.forgetting import forget, upkeep_lock, workspace_lock
 from hermes_checkpoints.upkeep.inventory import parts
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim
@@ -33,7 +33,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
     store = opener.settings.store
     refuse_others(opener)
     with ExitStack() as held:
-        held.enter_context(locked(store / "locks" / "upkeep", wait=wait))
+        held.enter_context(locked(upkeep_lock(store), wait=wait))
         places = [Place(store, record.workspace) for record in records(store)]
         for place in places:
             held.enter_context(locked(workspace_lock(place), wait=wait))

@@ -28,6 +28,11 @@ from hermes_checkpoints.upkeep.ledger import FORGOTTEN, Ledger
 from hermes_checkpoints.upkeep.pins import Pins
 
 
+def upkeep_lock(store: Path) -> Path:
+    """The lock of whoever is at work on the size of a whole store."""
+    return store / "locks" / "upkeep"
+
+
 def workspace_lock(place: Place) -> Path:
     """The lock that whoever takes, restores or forgets in a workspace holds."""
     return place.store / "locks" / place.workspace_id

@@ -14,7 +14,7 @@ from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Removal, prune
 from hermes_checkpoints.results import Pruned, Reclaimed
-from hermes_checkpoints.upkeep.forgetting import carry_out
+from hermes_checkpoints.upkeep.forgetting import carry_out, upkeep_lock
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim_all
@@ -33,7 +33,7 @@ class Room:
     @property
     def at_work(self) -> Path:
         """The lock of whoever is making room."""
-        return self._opener.settings.store / "locks" / "upkeep"
+        return upkeep_lock(self._opener.settings.store)
 
     def missing_on_disk(self, size: int, share: float = 1.0) -> int:
         """Bytes by which the disk is short of a share of what is to stay free; at most all that the store has."""

@@ -22,7 +22,7 @@ from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy import budget as policy
 from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
 from hermes_checkpoints.upkeep import clearing, purging
-from hermes_checkpoints.upkeep.budget import LOW, START, Budget
+from hermes_checkpoints.upkeep.budget import LOW, STALL, START, Budget
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
 from hermes_checkpoints.upkeep.pins import Pins
@@ -82,11 +82,11 @@ class Upkeep:
         return pruned, replace(done, before=before + space_beside(store))
 
     def maintain(self, seconds: float | None = None, *, background: bool = False) -> Reclaimed:
-        """Get the space of what was forgotten back, and forget more where the store comes near its budget.
+        """Get the space of what was forgotten back, and forget more where the store still exceeds its budget.
 
-        Above 75 % of the budget even then, it comes down to 65 %, in the order
-        of ``plan``. Stops after ``seconds``, if given. ``background``: gives up
-        at once when somebody else is at it.
+        That goes in the order of ``plan``. In the ``background`` it begins at
+        75 % of the budget, to be there before anybody has to wait, and gives up
+        at once when somebody else is at it. Stops after ``seconds``, if given.
         """
         if not self._opener.settings.store.is_dir():
             return Reclaimed(0, 0, complete=True)
@@ -98,8 +98,8 @@ class Upkeep:
             raise
         except StoreError as error:  # the rest can still be reclaimed
             troubles.append(str(error))
-        wait = 0 if background else None
-        done = self.budget.make_room(LOW, above=START, wait=wait, until=until, progress=self._progress)
+        share, above, wait = (LOW, START, 0.0) if background else (STALL, 1.0, self._wait)
+        done = self.budget.make_room(share, above=above, wait=wait, until=until, progress=self._progress)
         return replace(done, complete=done.complete and not troubles, troubles=(*troubles, *done.troubles))
 
     def forget(self, snapshots: Sequence[Snapshot]) -> None:

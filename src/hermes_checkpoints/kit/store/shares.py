@@ -67,6 +67,17 @@ def divide(
     return {_named(mask, ids): size for mask, size in sizes.items() if size}
 
 
+def reachable(roots: Iterable[Entry], node: Callable[[bytes], Node]) -> set[bytes]:
+    """The key of every content and directory below these directories, themselves included."""
+    todo = list(roots)
+    found = {root.key for root in todo}
+    while todo:
+        entries = node(todo.pop().key).values()
+        todo.extend(entry for entry in entries if entry.kind is Kind.DIR and entry.key not in found)
+        found.update(entry.key for entry in entries if entry.kind in (Kind.FILE, Kind.DIR))
+    return found
+
+
 def _named(mask: int, ids: list[str]) -> frozenset[str]:
     names = []
     while mask:
