@@ -29,10 +29,10 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.kit import TreeBackend, encode_node
 from hermes_checkpoints.kit.compare import StoredTree, compare, walk
+from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints.kit.store.nodes import encode_header
 from hermes_checkpoints.kit.store.shares import divide
 from hermes_checkpoints_hermes_v2 import repository
-from hermes_checkpoints_hermes_v2.git import Objects
 from hermes_checkpoints_hermes_v2.history import Commit, commits, tips, workspace_of
 from hermes_checkpoints_hermes_v2.trees import DIRECTORY, entries_of
 

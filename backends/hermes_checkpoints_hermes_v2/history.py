@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreDamaged, StoreError
-from hermes_checkpoints_hermes_v2.git import Objects
+from hermes_checkpoints.kit.git import Objects
 
 log = logging.getLogger("hermes_checkpoints")
 REFS = "refs/hermes"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import StoreBusy, StoreError, Usage
 from hermes_checkpoints.kit import locked, space_of
-from hermes_checkpoints_hermes_v2.git import Objects, run
+from hermes_checkpoints.kit.git import Objects, run
 from hermes_checkpoints_hermes_v2.history import REFS, tips
 
 # All that git and Hermes put into the store and only they use. HEAD comes first, and then refs: see _remove_all.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged
-from hermes_checkpoints_hermes_v2.git import Objects
+from hermes_checkpoints.kit.git import Objects
 
 _LINK = 0o120000
 _REPOSITORY = 0o160000

@@ -22,8 +22,8 @@ from hermes_checkpoints.contract import (
     silent,
 )
 from hermes_checkpoints.kit import Batch, TreeBackend, open_format
+from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints.kit.store.names import Listing, created_name, listed, remove_names
-from hermes_checkpoints_shadow_git.git import ObjectReader
 from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
@@ -45,7 +45,7 @@ class ShadowGit(TreeBackend):
         super().__init__(place)
         self._repository = Repository.open(self.home)
         self._indexes = PackIndexes(self._repository)
-        self._objects = ObjectReader(self._repository)
+        self._objects = Objects(self._repository.path, self._repository.tmp)
         self._packs = PackReader(self._repository, self._indexes, self._objects)
         self._refs = self.home / REFS / place.workspace_id
         self._listing = Listing(self._refs)

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar, cast
 from isal import isal_zlib
 
 from hermes_checkpoints.contract import StoreDamaged, StoreError
-from hermes_checkpoints_shadow_git.git import ObjectReader
+from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints_shadow_git.objects import object_prefix, split_prefix
 from hermes_checkpoints_shadow_git.packindex import Index
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
@@ -112,7 +112,7 @@ class PackReader:
     ``others``.
     """
 
-    def __init__(self, repository: Repository, indexes: PackIndexes, others: ObjectReader) -> None:
+    def __init__(self, repository: Repository, indexes: PackIndexes, others: Objects) -> None:
         self._repository = repository
         self._indexes = indexes
         self._others = others

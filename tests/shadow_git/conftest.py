@@ -3,8 +3,8 @@
 import pytest
 
 from hermes_checkpoints.contract import Place
+from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints_shadow_git.backend import ShadowGit
-from hermes_checkpoints_shadow_git.git import ObjectReader
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
 from hermes_checkpoints_shadow_git.repository import Repository
@@ -17,7 +17,7 @@ def repo(tmp_path):
 
 @pytest.fixture
 def reader(repo):
-    reader = ObjectReader(repo)
+    reader = Objects(repo.path, repo.tmp)
     yield reader
     reader.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_checkpoints_shadow_git.git import environment
+from hermes_checkpoints.kit.git import environment
 from hermes_checkpoints_shadow_git.objects import (
     encode_commit,
     encode_tree,
@@ -47,7 +47,7 @@ def git(repo, *arguments, stdin=subprocess.DEVNULL):
     """What git prints, in the environment in which our own reader would start it."""
     command = ["git", *arguments]
     done = subprocess.run(
-        command, stdin=stdin, stdout=subprocess.PIPE, env=environment(repo), cwd=repo.path, check=True
+        command, stdin=stdin, stdout=subprocess.PIPE, env=environment(repo.path), cwd=repo.path, check=True
     )
     return done.stdout
 

@@ -9,7 +9,7 @@ import pytest
 
 from git_building import children, fsck, only_with_proc, writer_for
 from hermes_checkpoints.contract import StoreDamaged
-from hermes_checkpoints_shadow_git.git import ObjectReader
+from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints_shadow_git.objects import (
     object_id,
 )
@@ -50,7 +50,7 @@ def test_a_git_killed_between_two_reads_is_started_again(repo, reader):
 @only_with_proc
 def test_ctrl_c_does_not_reach_git_and_closing_leaves_no_process(repo):
     before = set(children())
-    reader = ObjectReader(repo)
+    reader = Objects(repo.path, repo.tmp)
     assert set(children()) == before  # nothing is started before the first question
     with pytest.raises(StoreDamaged):
         reader.read(bytes(20))

@@ -1,4 +1,4 @@
-"""Asking git about Hermes's repository, so that nothing of the user's machine reaches the answer."""
+"""Asking git about a repository, so that nothing of the user's machine reaches the answer."""
 
 import contextlib
 import functools
@@ -39,6 +39,7 @@ def environment(store: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "HOME": os.devnull,  # for git before 2.32, which does not know GIT_CONFIG_GLOBAL
         "XDG_CONFIG_HOME": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
@@ -48,7 +49,10 @@ def environment(store: Path) -> dict[str, str]:
 
 
 def start(store: Path, arguments: Sequence[str], stderr: int) -> subprocess.Popen[bytes]:
-    """A git process on the repository, without a terminal. Raises ``BackendUnusable`` without git."""
+    """A git process on a repository, without a terminal, and out of reach of Ctrl-C.
+
+    Raises ``BackendUnusable`` without git.
+    """
     try:
         return subprocess.Popen(
             ["git", *arguments],
@@ -62,7 +66,7 @@ def start(store: Path, arguments: Sequence[str], stderr: int) -> subprocess.Pope
     except OSError as error:
         if isinstance(error, FileNotFoundError) and store.is_dir():
             raise BackendUnusable(
-                "git was not found, and Hermes's own snapshots cannot be read without it. Nothing was changed."
+                f"git was not found, and {store} cannot be read without it. Nothing was changed. Install git."
             ) from error
         raise StoreError(f"git could not be started in {store}: {error}. Nothing was changed.") from error
 
@@ -142,8 +146,10 @@ class _Pipe:
 class Objects:
     """Reads objects; every content is checked against its id, which git itself does not do here."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, spool: Path | None = None) -> None:
+        """``spool``: where large contents are copied to, in files without a name; else where temporary files go."""
         self._store = store
+        self._spool = spool
         self._contents = _Pipe(store, "--batch")
         self._sizes = _Pipe(store, "--batch-check=%(objectsize) %(objectsize:disk)")
 
@@ -155,7 +161,7 @@ class Objects:
 
     def stream(self, oid: bytes) -> BinaryIO:
         """An object's content, whole and checked before its first byte is handed out."""
-        spool = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 the caller's
+        spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=self._spool and os.fspath(self._spool))  # noqa: SIM115 the caller's
 
         def empty() -> None:
             spool.seek(0)
