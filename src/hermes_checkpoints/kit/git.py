@@ -149,7 +149,7 @@ class Objects:
     def __init__(self, store: Path, spool: Path | None = None) -> None:
         """``spool``: where large contents are copied to, in files without a name; else where temporary files go."""
         self._store = store
-        self._spool = spool
+        self._spool = os.fspath(spool) if spool is not None else None
         self._contents = _Pipe(store, "--batch")
         self._sizes = _Pipe(store, "--batch-check=%(objectsize) %(objectsize:disk)")
 
@@ -161,7 +161,7 @@ class Objects:
 
     def stream(self, oid: bytes) -> BinaryIO:
         """An object's content, whole and checked before its first byte is handed out."""
-        spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=self._spool and os.fspath(self._spool))  # noqa: SIM115 the caller's
+        spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=self._spool)  # noqa: SIM115 the caller's
 
         def empty() -> None:
             spool.seek(0)
