@@ -1,5 +1,6 @@
 """Where the store is and what its owner wants: arguments, then environment, then ``store/config.toml``."""
 
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -11,6 +12,11 @@ from hermes_checkpoints.policy.retention import Limits
 
 AUTO = "auto"
 _MB = 1 << 20
+_KEYS = frozenset(
+    "backend exclude max_file_size_mb max_snapshots keep_hourly keep_daily max_total_size_mb min_free_disk "
+    "retention_days".split()
+)
+log = logging.getLogger("hermes_checkpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,12 @@ def _read_config(path: Path) -> Mapping[str, object]:
     import tomllib
 
     try:
-        return tomllib.loads(text.decode())
+        config = tomllib.loads(text.decode())
     except ValueError as error:
         raise CheckpointError(f"{path} is not TOML: {error}. Nothing was changed; mend or remove it.") from error
+    if unknown := sorted(config.keys() - _KEYS):
+        log.warning("%s: %s means nothing here; known are %s", path, ", ".join(unknown), ", ".join(sorted(_KEYS)))
+    return config
 
 
 def _number(config: Mapping[str, object], key: str, usual: float, least: float = 0, most: float = 1 << 40) -> float:
