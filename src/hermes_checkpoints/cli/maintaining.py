@@ -10,7 +10,7 @@ from hermes_checkpoints.results import Reclaimed
 
 
 def maintain(_asked: Namespace, engine: Engine, screen: Screen) -> int:
-    """Give back the space of what was forgotten, and forget more where the store comes near its budget."""
+    """Give back the space of what was forgotten, and forget more where the store still exceeds its budget."""
     with screen.working("Reclaiming", counting="done"):
         done = engine.upkeep.maintain()
     if screen.json:
