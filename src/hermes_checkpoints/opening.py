@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hermes_checkpoints.contract import (
     Fitness,
     InvalidPath,
     Place,
+    StoreError,
     StoreRefused,
     Suitability,
 )
@@ -28,8 +30,10 @@ from hermes_checkpoints.settings import AUTO, Settings
 log = logging.getLogger("hermes_checkpoints")
 # A backend may hold a process and a few descriptors; `status` goes through every workspace of the store.
 _KEPT_OPEN = 32
-# Names in a store that is ours, or that stock Hermes made (a bare repository).
-_OURS = ("locks", "projects", "config.toml", "HEAD")
+# What may be where no store is: whoever only asks for one leaves locks. A clear lets them be.
+STAYS = frozenset({"config.toml", "locks"})
+ASIDE = re.compile("cleared-[0-9a-f]{8}")
+"""What a clear has moved aside."""
 
 
 class Opener:
@@ -172,14 +176,25 @@ class Opener:
             self._open.pop(next(iter(self._open))).close()
         return backend
 
-    def _claim_store(self) -> None:
-        """The store as a private directory of ours; another project's directory of that name is not taken over."""
+    def refuse_others(self) -> None:
+        """Raise ``StoreRefused`` for somebody else's directory of the store's name, with nothing touched."""
         store = self.settings.store
-        known = {*_OURS, *plugins.offers(), *self._classes}
-        if store.is_dir() and (found := set(os.listdir(store))) and not found & known:
+        try:
+            names = {name for name in os.listdir(store) if name not in STAYS and not ASIDE.fullmatch(name)}
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"cannot read {store}: {error.strerror}. Nothing was changed.") from error
+        signs = {"projects", *self.names()}
+        if names and names.isdisjoint(signs) and not (store / "refs" / "hermes").is_dir():
             raise StoreRefused(
                 f"{store} exists and is not a snapshot store. Nothing was touched; name another directory (--store)."
             )
+
+    def _claim_store(self) -> None:
+        """The store as a private directory of ours."""
+        self.refuse_others()
+        store = self.settings.store
         if not store.is_dir():
             move_pre_v2(self.settings.base)
         private_directory(store)

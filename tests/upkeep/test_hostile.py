@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -12,6 +13,7 @@ from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.records import read_record, records
 from hermes_checkpoints.results import Taken
+from hermes_checkpoints.testing.witness import difference, picture
 from hermes_checkpoints.upkeep.pins import Pins
 from made import snapshot
 from trees import BACKENDS, put
@@ -138,6 +140,17 @@ def test_a_pin_that_goes_while_they_are_read_does_not_hide_the_others(tmp_path):
     Pins(place).pin(kept, "kept")
     (tmp_path / "pins" / place.workspace_id / f"{going.created_ns:016x}").symlink_to("gone meanwhile")
     assert Pins(place).labels([kept, going]) == {kept.id: "kept"}
+
+
+def test_a_bare_repository_that_is_called_store_is_not_taken_over(opened, fresh_directory):
+    engine = opened()
+    store = fresh_directory / "base" / "store"
+    subprocess.run(["git", "init", "--quiet", "--bare", store], check=True)
+    (store / "locks").mkdir()  # as somebody leaves who only asked
+    before = picture(store)
+    with pytest.raises(StoreRefused, match="not a snapshot store"):
+        take(engine, fresh_directory / "workspace")
+    assert difference(before, picture(store)) == []
 
 
 def test_snapshots_of_two_workspaces_are_not_forgotten_by_halves(opened, fresh_directory):

@@ -1,24 +1,21 @@
 """Removing everything that a store holds."""
 
 import os
-import re
 import secrets
 import shutil
 from contextlib import ExitStack
 
-from hermes_checkpoints.contract import Place, Progress, StoreError, StoreRefused, silent
+from hermes_checkpoints.contract import Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.publish import private_directory
-from hermes_checkpoints.opening import Opener
+from hermes_checkpoints.opening import ASIDE, STAYS, Opener
 from hermes_checkpoints.records import records
 from hermes_checkpoints.upkeep.forgetting import forget, upkeep_lock, workspace_lock
 from hermes_checkpoints.upkeep.inventory import parts
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim
 
-_STAYS = frozenset({"config.toml", "locks"})
 _CLEARED = "cleared-"
-_ASIDE = re.compile(_CLEARED + "[0-9a-f]{8}")
 
 
 def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> None:
@@ -31,7 +28,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
     nothing changed.
     """
     store = opener.settings.store
-    refuse_others(opener)
+    opener.refuse_others()
     with ExitStack() as held:
         held.enter_context(locked(upkeep_lock(store), wait=wait))
         places = [Place(store, record.workspace) for record in records(store)]
@@ -46,35 +43,19 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
         aside = private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}")
         try:
             for name in os.listdir(store):
-                if name not in _STAYS and not _ASIDE.fullmatch(name):
+                if name not in STAYS and not ASIDE.fullmatch(name):
                     (store / name).rename(aside / name)
         except OSError as error:
             raise StoreError(f"{store} could not be emptied whole: {error}. Try again.") from error
         sweep(opener, progress)
 
 
-def refuse_others(opener: Opener) -> None:
-    """Raise ``StoreRefused`` for somebody else's directory of the store's name.
-
-    Locks are no sign of a store: who only asks for one that is not there leaves some.
-    """
-    store = opener.settings.store
-    try:
-        names = {name for name in os.listdir(store) if name not in _STAYS and not _ASIDE.fullmatch(name)}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(f"cannot read {store}: {error.strerror}. Nothing was changed.") from error
-    if names and names.isdisjoint(("projects", *opener.names())):
-        raise StoreRefused(f"{store} is not a snapshot store. Nothing was touched.")
-
-
 def sweep(opener: Opener, progress: Progress = silent) -> None:
     """Remove what clears have moved aside. Raises ``StoreError``, of it ``StoreRefused`` with nothing changed."""
-    refuse_others(opener)
+    opener.refuse_others()
     store = opener.settings.store
     try:
-        names = [name for name in os.listdir(store) if _ASIDE.fullmatch(name)]
+        names = [name for name in os.listdir(store) if ASIDE.fullmatch(name)]
         for done, name in enumerate(names):
             progress(done)
             shutil.rmtree(store / name)

@@ -74,7 +74,7 @@ class Upkeep:
 
     def prune(self, plan: policy.Pruning) -> tuple[Pruned, Reclaimed]:
         """Forget what the plan says, exactly that, and get its space back."""
-        clearing.refuse_others(self._opener)
+        self._opener.refuse_others()
         before = self._inventory().size
         pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)
         store = self._opener.settings.store
