@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged
-from hermes_checkpoints.kit.git import Objects
+from hermes_checkpoints.kit.git import Objects, decode_tree
 
 _LINK = 0o120000
 _REPOSITORY = 0o160000
@@ -46,12 +46,7 @@ def entries_of(objects: Objects, tree: bytes) -> dict[str, Entry]:
 
 def _rows(tree: bytes, data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Mode, name and object id of each entry."""
-    at = 0
-    while at < len(data):
-        end = data.find(b"\0", at)
-        mode, _, name = data[at:end].partition(b" ")
-        oid = data[end + 1 : end + 21]
-        at = end + 21
-        if end < 0 or len(oid) != 20 or not mode.isdigit() or not set(mode) <= set(b"01234567"):
+    for mode, name, oid in decode_tree(data):
+        if not mode.isdigit() or not set(mode) <= set(b"01234567"):
             raise StoreDamaged(f"directory {tree.hex()} cannot be understood. Nothing was changed.")
         yield int(mode, 8), name, oid

@@ -4,8 +4,6 @@ import hashlib
 import struct
 from collections.abc import Iterable
 
-from hermes_checkpoints.contract import StoreDamaged
-
 FILE = b"100644"
 EXECUTABLE = b"100755"
 LINK = b"120000"
@@ -49,21 +47,6 @@ def _tree_order(entry: TreeEntry) -> bytes:
     if not name or b"/" in name or b"\0" in name:
         raise ValueError(f"{name!r} is not a name in a directory")
     return name + b"/" if mode == DIRECTORY else name
-
-
-def decode_tree(data: bytes) -> list[TreeEntry]:
-    """The entries of a tree's body, in its order. Raises ``StoreDamaged`` when it is cut short."""
-    entries = []
-    position = 0
-    while position < len(data):
-        space = data.find(b" ", position)
-        end = data.find(b"\0", space)
-        after = end + 1 + ID_SIZE
-        if space < 0 or end < 0 or after > len(data):
-            raise StoreDamaged("A stored directory listing is cut short. Nothing was changed. `git fsck` tells more.")
-        entries.append((data[position:space], data[space + 1 : end], data[end + 1 : after]))
-        position = after
-    return entries
 
 
 def encode_commit(tree: bytes, message: bytes, when_ns: int) -> bytes:

@@ -6,10 +6,10 @@ import pytest
 
 from git_building import commit, fsck, git, writer_for
 from hermes_checkpoints.contract import StoreDamaged
+from hermes_checkpoints.kit.git import decode_tree
 from hermes_checkpoints_shadow_git.objects import (
     DIRECTORY,
     FILE,
-    decode_tree,
     encode_commit,
     encode_tree,
 )

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple, TypeVar, cast
 from hermes_checkpoints.contract import BackendUnusable, StoreBusy, StoreDamaged, StoreError
 
 Answer = TypeVar("Answer")
+_ID_SIZE = 20
 _BLOCK = 1 << 20
 _SPOOL = 8 << 20  # bytes of a content kept in memory before it goes to disk
 # Questions put before the answers are read: both directions fit into a pipe's 64 KiB.
@@ -27,6 +28,21 @@ class Size(NamedTuple):
 
     content: int
     stored: int
+
+
+def decode_tree(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Mode, name and object id of each entry of a tree, in its order. Raises ``StoreDamaged`` when it is cut short."""
+    entries = []
+    position = 0
+    while position < len(data):
+        space = data.find(b" ", position)
+        end = data.find(b"\0", space)
+        after = end + 1 + _ID_SIZE
+        if space < 0 or end < 0 or after > len(data):
+            raise StoreDamaged("A stored directory listing is cut short. Nothing was changed. `git fsck` tells more.")
+        entries.append((data[position:space], data[space + 1 : end], data[end + 1 : after]))
+        position = after
+    return entries
 
 
 def environment(store: Path) -> dict[str, str]:

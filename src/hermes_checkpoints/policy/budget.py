@@ -172,7 +172,8 @@ class _Planner:
         for holding in self._holdings:
             days = (now - holding.last_touch) / _DAY
             if holding.standing is Standing.LIVE and limits.retention_days and days > limits.retention_days:
-                yield from self._all(holding, self._older(holding), f"not used for {int(days)} days")
+                for unit in reversed(self._older(holding)):
+                    yield self._removal(holding, unit, f"not used for {int(days)} days")
         for archive in archives:
             days = (now - archive.mtime) / _DAY
             if limits.retention_days and days > limits.retention_days:
@@ -228,10 +229,6 @@ class _Planner:
             left = next((unit for unit in holding.units if unit[0].id not in self._gone), None)
             self._may_go[holding.workspace] = [unit for unit in self._loose(holding) if unit is not left]
         return self._may_go[holding.workspace]
-
-    def _all(self, holding: Holding, units: Sequence[Sequence[Snapshot]], reason: str) -> Iterator[Removal]:
-        for unit in reversed(units):
-            yield self._removal(holding, unit, reason)
 
     def _removal(
         self, holding: Holding, unit: Sequence[Snapshot], reason: str, *, loud: bool = False, spares_undo: bool = True

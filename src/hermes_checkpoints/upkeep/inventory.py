@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, BackendError, Capability, Place, Snapshot, StoreRefused
+from hermes_checkpoints.across import is_foreign
+from hermes_checkpoints.contract import Backend, BackendError, Place, Snapshot, StoreRefused
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.budget import Archive, Holding
 from hermes_checkpoints.policy.retention import protected
@@ -72,7 +73,7 @@ def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Invent
     found = parts(opener)
     snapshots: dict[Path, list[tuple[Snapshot, bool]]] = {}
     for backend in found.values():
-        foreign = Capability.FOREIGN in backend.capabilities
+        foreign = is_foreign(backend)
         for snapshot in backend.all_snapshots():
             snapshots.setdefault(snapshot.workspace, []).append((snapshot, foreign))
     for record in records(opener.settings.store):
@@ -99,16 +100,16 @@ def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]])
 
 def units_of(backends: Iterable[Backend]) -> list[tuple[Snapshot, ...]]:
     """The snapshots of one workspace in sets that are forgotten together, newest first."""
-    held = [(one, Capability.FOREIGN in backend.capabilities) for backend in backends for one in backend.snapshots()]
+    held = [(one, is_foreign(backend)) for backend in backends for one in backend.snapshots()]
     held.sort(key=lambda one: one[0].created_ns, reverse=True)
     return [*_units(held)]
 
 
 def _units(held: list[tuple[Snapshot, bool]]) -> Iterator[tuple[Snapshot, ...]]:
     """Another program's snapshots all at once, where the newest of them stands; ours one by one."""
-    foreign = tuple(snapshot for snapshot, is_foreign in held if is_foreign)
-    for snapshot, is_foreign in held:
-        if not is_foreign:
+    foreign = tuple(snapshot for snapshot, theirs in held if theirs)
+    for snapshot, theirs in held:
+        if not theirs:
             yield (snapshot,)
         elif snapshot is foreign[0]:
             yield foreign

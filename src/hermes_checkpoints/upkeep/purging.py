@@ -3,9 +3,9 @@
 import os
 from contextlib import suppress
 
+from hermes_checkpoints.across import is_foreign
 from hermes_checkpoints.contract import (
     Backend,
-    Capability,
     CheckpointError,
     Kind,
     PathNotFound,
@@ -44,7 +44,7 @@ def purge(place: Place, path: str, opener: Opener, ledger: Ledger, progress: Pro
         except CheckpointError as error:
             held = [one for one in backend.snapshots() if _held(backend, one.id, path)]
             still_in += [Failure(one.short_id, str(error)) for one in held]
-    parts = {part_name(backend): backend for backend in backends if Capability.FOREIGN not in backend.capabilities}
+    parts = {part_name(backend): backend for backend in backends if not is_foreign(backend)}
     done = reclaim(parts, ledger, progress=progress, thorough=True)
     still_in += [Failure(path, f"its content is still in the store: {trouble}") for trouble in done.troubles]
     also_at = {other for backend in backends for other in _others(backend, contents[backend.name])}
