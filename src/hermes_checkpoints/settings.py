@@ -42,6 +42,11 @@ def home_directory(environ: Mapping[str, str]) -> Path:
     return Path(os.path.realpath(environ.get("HOME") or os.path.expanduser("~")))
 
 
+def hermes_home(environ: Mapping[str, str]) -> Path:
+    """Hermes's own directory: ``HERMES_HOME``, else ``~/.hermes``."""
+    return Path(environ.get("HERMES_HOME") or home_directory(environ) / ".hermes")
+
+
 def read_settings(
     store: str | os.PathLike[str] | None = None,
     backend: str | None = None,
@@ -51,8 +56,7 @@ def read_settings(
 ) -> Settings:
     """The settings that hold. Raises ``CheckpointError`` for a configuration file that cannot be understood."""
     if store is None:
-        hermes = environ.get("HERMES_HOME") or home_directory(environ) / ".hermes"
-        store = Path(hermes) / "checkpoints"
+        store = hermes_home(environ) / "checkpoints"
     try:
         base = Path(os.path.realpath(store))
         os.fsencode(base)
