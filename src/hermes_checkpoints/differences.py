@@ -1,10 +1,11 @@
-"""How a workspace differs from a snapshot, in words: content is read only of what differs."""
+"""How a workspace, or a later snapshot, differs from a snapshot, in words: only what differs is read."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from hermes_checkpoints import across
+from hermes_checkpoints.across import Held
 from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, WorkspaceError, split_path, within
 from hermes_checkpoints.kit.walk.descent import Descent
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular
@@ -15,9 +16,7 @@ from hermes_checkpoints.textdiff import Side, unified
 MAX_TEXT = 32 * 1024 * 1024
 
 
-def file_diffs(
-    backend: Backend, workspace: Path, snapshot: str, scope: Scope, paths: tuple[str, ...]
-) -> Iterator[FileDiff]:
+def file_diffs(since: Held, workspace: Path, scope: Scope, paths: tuple[str, ...]) -> Iterator[FileDiff]:
     """The differing files and links, from the snapshot to the workspace, within the literal ``paths``."""
     for path in paths:
         split_path(path)
@@ -26,23 +25,31 @@ def file_diffs(
     except OSError as error:
         raise WorkspaceError(f"cannot read {workspace}: {error.strerror}. Nothing was changed.") from error
     with descent:
-        for change in across.changes(across.Held(backend, snapshot), None, scope):
+        for change in across.changes(since, None, scope):
             if within(change.path, paths) and (_shows(change.before) or _shows(change.after)):
-                yield _diff(backend, descent, change)
+                yield unified(change.path, _held(since.backend, change.before), _living(descent, change))
+
+
+def held_diffs(since: Held, until: Held) -> Iterator[FileDiff]:
+    """The files and links that differ between two snapshots."""
+    for change in across.changes(since, until):
+        if _shows(change.before) or _shows(change.after):
+            yield unified(change.path, _held(since.backend, change.before), _held(until.backend, change.after))
 
 
 def _shows(entry: Entry | None) -> bool:
     return entry is not None and entry.kind in (Kind.FILE, Kind.LINK)
 
 
-def _diff(backend: Backend, descent: Descent, change: Change) -> FileDiff:
-    before = after = None
-    if change.before is not None and _shows(change.before):
-        before = Side.of(change.before, _stored(backend, change.before))
-    if change.after is not None and _shows(change.after):
-        content = _live(descent, change.path, change.after)
-        after = Side.of(change.after, content) if content is not None else None
-    return unified(change.path, before, after)
+def _held(backend: Backend, entry: Entry | None) -> Side | None:
+    return Side.of(entry, _stored(backend, entry)) if entry is not None and _shows(entry) else None
+
+
+def _living(descent: Descent, change: Change) -> Side | None:
+    if change.after is None or not _shows(change.after):
+        return None
+    content = _live(descent, change.path, change.after)
+    return Side.of(change.after, content) if content is not None else None
 
 
 def _stored(backend: Backend, entry: Entry) -> bytes:

@@ -21,13 +21,13 @@ import os
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
-from hermes_checkpoints import results
+from hermes_checkpoints import across, results
 from hermes_checkpoints.across import Held
 from hermes_checkpoints.contract import (
     Backend,
+    Change,
     Growing,
     Note,
     Place,
@@ -40,18 +40,18 @@ from hermes_checkpoints.contract import (
     SnapshotNotFound,
     silent,
 )
-from hermes_checkpoints.differences import file_diffs
+from hermes_checkpoints.differences import file_diffs, held_diffs
 from hermes_checkpoints.export import lay_out
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import redoable, undoable
-from hermes_checkpoints.policy.plan import Plan
+from hermes_checkpoints.policy.plan import Keep, Plan, nothing
 from hermes_checkpoints.policy.references import resolve
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.records import records, touch_record
 from hermes_checkpoints.restore import Options
-from hermes_checkpoints.rollback import held_in, preview, roll_back
+from hermes_checkpoints.rollback import Rollback, held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory, read_settings
 from hermes_checkpoints.survey import content, describe, enclosing
 from hermes_checkpoints.upkeep.forgetting import workspace_lock
@@ -161,7 +161,15 @@ class Engine:
     ) -> Iterator[results.FileDiff]:
         """How the workspace differs from a snapshot (the newest one by default), path by path."""
         place, snapshot, backend = self._found(workspace, ref or "1")
-        return file_diffs(backend, place.workspace, snapshot.id, self.settings.scope, tuple(paths))
+        return file_diffs(Held(backend, snapshot.id), place.workspace, self.settings.scope, tuple(paths))
+
+    def diff_between(self, since: Snapshot, until: Snapshot) -> Iterator[results.FileDiff]:
+        """How a later snapshot differs from an earlier one of the same workspace, path by path."""
+        return held_diffs(self._held(since), self._held(until))
+
+    def changes(self, since: Snapshot, until: Snapshot | None = None) -> Iterator[Change]:
+        """The paths that differ from a snapshot in a later one, or in the workspace (``None``); no text is made."""
+        return across.changes(self._held(since), self._held(until) if until is not None else None, self.settings.scope)
 
     def read(self, workspace: PathLike, ref: str, path: str) -> BinaryIO:
         """The content of a file in a snapshot. Raises ``PathNotFound``."""
@@ -177,23 +185,31 @@ class Engine:
         return lay_out(backend, snapshot, Path(target))
 
     def plan(self, workspace: PathLike, ref: str, paths: Sequence[str] = ()) -> Plan:
-        """What ``restore`` would do now. Nothing is stored or changed."""
+        """What ``restore`` would do now; nothing is changed."""
         place, snapshot, backend = self._found(workspace, ref)
         return preview(backend, self._opener.saves(place, backend), self.settings.scope, snapshot, tuple(paths))
 
     def restore(
-        self, workspace: PathLike, ref: str, paths: Sequence[str] = (), *, times: bool = False, setuid: bool = False
+        self,
+        workspace: PathLike,
+        ref: str,
+        paths: Sequence[str] = (),
+        *,
+        times: bool = False,
+        setuid: bool = False,
+        keep: Keep = nothing,
     ) -> results.Restored:
         """Make the workspace, or the given literal paths of it, what the snapshot holds.
 
         The present state is saved first (``Restored.safety``). Only what that
         safety snapshot holds is overwritten or deleted. ``times`` gives
         rewritten files their recorded time, ``setuid`` their setuid and setgid
-        bits. Raises ``RestoreRefused`` with nothing changed.
+        bits. ``keep`` is asked about each path that would change; a reason keeps
+        it. Raises ``RestoreRefused`` with nothing changed.
         """
         place, target, backend = self._found(workspace, ref)
         restoring = Restoring(target.id, tuple(paths))
-        return self._roll_back(place, backend, target, restoring, Options(times, setuid))
+        return self._roll_back(place, backend, Rollback(target, restoring, Options(times, setuid), keep=keep))
 
     def undo(self, workspace: PathLike, *, times: bool = False) -> results.Restored:
         """Take the last restore back; what was edited since then is kept. Raises ``RestoreRefused``."""
@@ -211,21 +227,13 @@ class Engine:
         """What ``redo`` would do now."""
         return self._plan_back(workspace, "redo")
 
-    def _roll_back(
-        self,
-        place: Place,
-        backend: Backend,
-        target: Snapshot,
-        restoring: Restoring,
-        options: Options,
-        reference: Held | None = None,
-    ) -> results.Restored:
+    def _roll_back(self, place: Place, backend: Backend, asked: Rollback) -> results.Restored:
         declined = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
-        saving, scope, progress = self._opener.saving(place, backend), self.settings.scope, self._progress
+        saving, scope = self._opener.saving(place, backend), self.settings.scope
         with self.upkeep.budget.regardless(saving) as growing, self._alone(place):
-            done = roll_back(backend, saving, place, scope, target, restoring, options, progress, growing, reference)
+            done = roll_back(backend, saving, place, scope, asked, self._progress, growing)
             held = self._opener.holding(place) or (saving.name,)
             touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
             self.upkeep.budget.after_take(place)
@@ -233,7 +241,8 @@ class Engine:
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:
         place, backend, safety, last, reference = self._last(workspace, action)
-        return self._roll_back(place, backend, safety, Restoring(safety.id, last.paths, action), options, reference)
+        restoring = Restoring(safety.id, last.paths, action)
+        return self._roll_back(place, backend, Rollback(safety, restoring, options, reference))
 
     def _plan_back(self, workspace: PathLike, action: str) -> Plan:
         _, backend, safety, last, reference = self._last(workspace, action)
@@ -270,9 +279,7 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _declined(self, place: Place) -> str | None:
@@ -283,6 +290,10 @@ class Engine:
 
     def _alone(self, place: Place) -> AbstractContextManager[int]:
         return locked(workspace_lock(place), wait=self._wait)
+
+    def _held(self, snapshot: Snapshot) -> Held:
+        place = Place(self.settings.store, snapshot.workspace)
+        return Held(self._opener.open(snapshot.backend, place), snapshot.id)
 
     def _found(self, workspace: PathLike, ref: str) -> tuple[Place, Snapshot, Backend]:
         place = self._opener.place(workspace)

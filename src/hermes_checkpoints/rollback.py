@@ -1,7 +1,8 @@
 """A restore from end to end: safety snapshot, plan, and carrying it out."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermes_checkpoints import across
@@ -11,12 +12,14 @@ from hermes_checkpoints.contract import (
     Capability,
     Change,
     CheckpointError,
+    Entry,
     Growing,
     Kind,
     Note,
     PathNotFound,
     Place,
     Progress,
+    Reason,
     RestoreRefused,
     Restoring,
     Saved,
@@ -27,13 +30,25 @@ from hermes_checkpoints.contract import (
     silent,
     split_path,
     unbounded,
+    within,
 )
 from hermes_checkpoints.evidence import HermesThen, RulesOfThen
-from hermes_checkpoints.policy.plan import Plan, make_plan
+from hermes_checkpoints.policy.plan import Keep, Plan, make_plan, nothing
 from hermes_checkpoints.restore import SET_ID, Options, apply
 from hermes_checkpoints.results import Restored
 
-Keep = Callable[[Change], str | None]
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What is asked for."""
+
+    target: Snapshot
+    restoring: Restoring
+    options: Options
+    reference: Held | None = None
+    """Given to ``undo``: what differs from that snapshot was edited since, and is kept."""
+    keep: Keep = nothing
+    """What the caller wants kept on top of that."""
 
 
 def preview(
@@ -50,13 +65,18 @@ def preview(
     """
     if is_foreign(backend) and Capability.STORES_LARGE_FILES_FREELY in saving.capabilities:
         scope = replace(scope, max_file_size=0)  # as the safety snapshot will see the workspace
-    live = _live_changes(backend, scope, target)
+    live, limit = _live_changes(backend, scope, target), scope.max_file_size
+    too_large = (one.path for one in live if one.before == Entry.left_out(Reason.TOO_LARGE))
+    if grown := _grown(backend, target, paths, too_large):
+        scope = replace(scope, max_file_size=grown)
+        live = _live_changes(backend, scope, target)
     if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
     if reference is None:
-        keep = _keep_unknown(backend, target, scope, live)
+        ours = _keep_unknown(backend, target, scope, live)
     else:
-        keep = _keep_edits(across.changes(reference, None, scope))
+        ours = _keep_edits(across.changes(reference, None, scope))
+    keep = _any_of(ours, _keep_larger(limit) if grown else nothing)
     return make_plan(target, live, paths, keep, take_back=reference is not None)
 
 
@@ -65,37 +85,39 @@ def roll_back(
     saving: Backend,
     place: Place,
     scope: Scope,
-    target: Snapshot,
-    restoring: Restoring,
-    options: Options,
+    asked: Rollback,
     progress: Progress = silent,
     growing: Growing = unbounded,
-    reference: Held | None = None,
 ) -> Restored:
     """Save the present state, then make it the target's, within the selection.
 
-    ``backend`` holds the target, and ``saving`` takes the safety snapshot.
-    ``reference`` is given to ``undo``: what differs from that snapshot was
-    edited since, and is kept. The workspace's lock is held by the caller.
-    Raises ``RestoreRefused`` when the present state cannot be saved first.
+    ``backend`` holds the target, and ``saving`` takes the safety snapshot. The
+    workspace's lock is held by the caller. Raises ``RestoreRefused`` when the
+    present state cannot be saved first.
     """
+    target, restoring, reference = asked.target, asked.restoring, asked.reference
     made = _make_root(place.workspace)
     try:
         if restoring.paths:  # a path that nobody knows shall not cost a safety snapshot, which undo would go by
             preview(backend, type(saving), scope, target, restoring.paths, reference)
         safety = _save_first(saving, scope, restoring, progress, growing)
+        held = (left.path for left in safety.left_out if left.reason is Reason.TOO_LARGE)
+        if grown := _grown(backend, target, restoring.paths, held):
+            saving.forget([safety.latest.id])
+            safety = _save_first(saving, replace(scope, max_file_size=grown), restoring, progress, growing)
         present = Held(saving, safety.latest.id)
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         if reference is None:
-            keep = _keep_unknown(backend, target, scope, changes)
+            ours = _keep_unknown(backend, target, scope, changes)
         else:
-            keep = _keep_edits(across.changes(reference, present))
+            ours = _keep_edits(across.changes(reference, present))
+        keep = _any_of(ours, asked.keep, _keep_larger(scope.max_file_size) if grown else nothing)
         plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
     except BaseException:
         if made:
             place.workspace.rmdir()
         raise
-    done = apply(plan, place.workspace, backend, safety.stamp, options)
+    done = apply(plan, place.workspace, backend, safety.stamp, asked.options)
     backend.restored(target.id, done.stamps)
     return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed)
 
@@ -120,6 +142,29 @@ def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: 
         raise RestoreRefused(
             f"the present state could not be saved first, so nothing was restored or changed: {error}"
         ) from error
+
+
+def _grown(backend: Backend, target: Snapshot, selected: tuple[str, ...], too_large: Iterable[str]) -> int:
+    """The limit that lets a safety snapshot hold what the target holds, and what has grown over the limit since.
+
+    Bytes; 0 when there is none. Without it such a file could not be put back.
+    """
+    sizes = [0]
+    for path in too_large:
+        with suppress(PathNotFound, OSError):
+            if within(path, selected) and backend.entry(target.id, path).held:
+                sizes.append((backend.place.workspace / path).lstat().st_size)
+    return max(sizes)
+
+
+def _keep_larger(limit: int) -> Keep:
+    """Keeps files that the safety snapshot holds beyond the limit only because others had to be: they are new."""
+    why = f"it is {Reason.TOO_LARGE}"
+    return lambda change: why if change.after is None and change.before and change.before.size > limit else None
+
+
+def _any_of(*keeps: Keep) -> Keep:
+    return lambda change: next((why for keep in keeps if (why := keep(change)) is not None), None)
 
 
 def _make_root(workspace: Path) -> bool:

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from faults import STOCK, Agent
 from installation import VERSION, install
+from trees import BACKENDS
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--stock",
+        action="store_true",
+        help="put Hermes's own module behind the tests of its faults: each of them must then fail",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +30,32 @@ def installation(request, tmp_path_factory):
         if request.config.getoption("--require-filesystems"):
             pytest.fail(why, pytrace=False)
         pytest.skip(why)
+
+
+def pytest_generate_tests(metafunc):
+    if "behind" in metafunc.fixturenames:
+        stock = pytest.param(STOCK, marks=pytest.mark.xfail(raises=AssertionError, reason="a fault of stock Hermes"))
+        asked = metafunc.config.getoption("--stock", default=False)  # unknown when the run began further up
+        metafunc.parametrize("behind", [stock] if asked else BACKENDS)
+
+
+@pytest.fixture
+def agent(installation, behind):
+    """``agent(**limits)`` starts an agent: a process with the module under test behind ``tools.checkpoint_manager``."""
+    started = []
+
+    def start(**given):
+        started.append(Agent(installation, behind, **given))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+@pytest.fixture
+def workspace(fresh_directory):
+    """An empty workspace."""
+    directory = fresh_directory / "project"
+    directory.mkdir()
+    return directory

@@ -78,9 +78,11 @@ COMMANDS: Mapping[str, Command] = {
     "clear-legacy": Command(
         "remove the archives of Hermes's old checkpoints", "clearing:clear_legacy", optional=(), options=("-f",)
     ),
+    "hermes": Command("Hermes Agent's protection: is it there, switch it on or off", "hermes:hermes", ("ACTION",)),
 }
 
 WORDS: Mapping[str, str] = {
+    "ACTION": "status, enable or disable",
     "ID": "a number from the list, a whole id or an unambiguous beginning of one",
     "ID...": "one or more of them, of one workspace",
     "PATH": "a path relative to the workspace, taken literally",

@@ -23,6 +23,7 @@ INTERRUPTED = {
     "purge": "no snapshot is lost; repeat the command, for the content may still be there",
     "prune": "what was forgotten is gone, all else is as it was; `maintain` gives the space back",
     "maintain": "nothing is lost; the next one goes on from here",
+    "hermes": "each setting is as it was or as it should be; repeat the command",
     "clear": "what was removed so far is gone for good; repeat the command for the rest",
 }
 INTERRUPTED["clear-legacy"] = INTERRUPTED["clear"]

@@ -38,6 +38,15 @@ class Step:
     """Why it is kept."""
 
 
+Keep = Callable[[Change], str | None]
+"""Why what differs stays as it is; ``None`` lets it change. ``before`` is what is there, ``after`` the target's."""
+
+
+def nothing(change: Change) -> str | None:
+    """Keeps nothing."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The steps of a restore, in path order, a directory before what is in it."""
@@ -60,13 +69,12 @@ def make_plan(
     target: Snapshot,
     changes: Iterable[Change],
     paths: tuple[str, ...] = (),
-    keep: Callable[[Change], str | None] = lambda change: None,
+    keep: Keep = nothing,
     *,
     take_back: bool = False,
 ) -> Plan:
     """The plan for changes from the present state (``before``) to the target (``after``).
 
-    ``keep`` gives the reason why what differs shall stay as it is, or ``None``.
     ``take_back``: the selection was restored before, so directories above it
     that the target does not have came with it, and go with it when they are empty.
     """

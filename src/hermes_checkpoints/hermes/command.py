@@ -1,0 +1,132 @@
+"""``/checkpoints`` in a conversation: how the working directory is protected, and the way back from a rollback."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from hermes_checkpoints.contract import CheckpointError, Snapshot
+from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.hermes.answers import named, portable
+from hermes_checkpoints.hermes.base import base_directory, open_engine
+from hermes_checkpoints.hermes.examination import (
+    Finding,
+    State,
+    backend_of,
+    examine,
+    size,
+    switched_on,
+    working_directory,
+)
+from hermes_checkpoints.hermes.requests import managers
+from hermes_checkpoints.results import Failure, Restored
+
+WORDS = "[status|check|undo|redo|help]"
+SUMMARY = "How the working directory is protected; undo or redo the last rollback"
+_HELP = """\
+/checkpoints          how the working directory is protected
+/checkpoints check    look at everything that protection needs, and try it out
+/checkpoints undo     take the last rollback back; what was edited since stays
+/checkpoints redo     do it again
+/rollback             the list of checkpoints, and the way back to one of them"""
+_MARKS = {State.OK: "✓", State.NOTE: "·", State.PROBLEM: "✗"}
+
+log = logging.getLogger("tools.checkpoint_manager")
+
+
+async def answer(words: str) -> str:
+    """The answer to ``/checkpoints WORDS``. Never raises.
+
+    Found in a thread of its own: a gateway's other conversations do not wait.
+    """
+    return await asyncio.to_thread(_answered, words.strip().lower() or "status")
+
+
+def lines_of(found: Sequence[Finding]) -> list[str]:
+    """Findings for people: a line each, and what is to be done below it."""
+    lines = []
+    for one in found:
+        lines.append(f"{_MARKS[one.state]} {one.about}: {one.told}")
+        lines += [f"    {one.remedy}"] if one.remedy else []
+    return lines
+
+
+def _answered(word: str) -> str:
+    if word not in _ANSWERS:
+        return _HELP
+    try:
+        return _ANSWERS[word]()
+    except (CheckpointError, OSError) as error:
+        return portable(str(error))
+    except Exception as error:
+        log.exception("/checkpoints %s failed", word)
+        return f"/checkpoints {word} failed: {portable(str(error))}"
+
+
+def _status() -> str:
+    with open_engine(base_directory()) as engine:
+        workspace = engine.enclosing(working_directory())
+        snapshots, told = engine.list(workspace), engine.upkeep.status()
+        found = [switched_on(), backend_of(engine, workspace)]
+    lines = [
+        f"Checkpoints of {portable(str(workspace))}",
+        *lines_of(found),
+        f"{len(snapshots)} of them" + (f", the newest {_newest(snapshots[0])}" if snapshots else ""),
+        f"{size(told.real)} on disk for all directories, in {portable(str(told.store))}",
+    ]
+    return "\n".join([*lines, *_unprotected()])
+
+
+def _newest(snapshot: Snapshot) -> str:
+    moment = datetime.fromtimestamp(snapshot.created_ns // 10**9).astimezone()
+    reason = f": {portable(snapshot.note.reason)}" if snapshot.note.reason else ""
+    return f"{snapshot.short_id} of {moment:%Y-%m-%d %H:%M:%S}{reason}"
+
+
+def _unprotected() -> list[str]:
+    """What the agents of this process tried to save last, and could not."""
+    outcomes: list[Mapping[str, object]] = [manager.last_outcome for manager in managers()]
+    return [
+        portable(f"✗ {one['directory']} could not be saved when it was tried last: {one['message']}")
+        for one in outcomes
+        if one["why"] in ("failed", "declined")
+    ]
+
+
+def _check() -> str:
+    base = base_directory()
+    with open_engine(base) as engine:
+        workspace = engine.enclosing(working_directory())
+    return "\n".join([portable(str(workspace)), *lines_of(examine(workspace, base, inside=True))])
+
+
+def _undo() -> str:
+    return _taken_back("undo", Engine.undo)
+
+
+def _redo() -> str:
+    return _taken_back("redo", Engine.redo)
+
+
+def _taken_back(action: str, run: Callable[[Engine, Path], Restored]) -> str:
+    with open_engine(base_directory()) as engine:
+        workspace = engine.enclosing(working_directory())
+        done = run(engine, workspace)
+    back = "redo" if action == "undo" else "undo"
+    lines = [
+        f"{portable(str(workspace))} is again as it was before the last {'rollback' if action == 'undo' else 'undo'}.",
+        *(f"{what}: {named(paths)}" for what, paths in (("written", done.written), ("deleted", done.deleted)) if paths),
+        *_with_reasons("kept as it is", done.kept),
+        *_with_reasons("✗ not restored", done.failed),
+        f"The state until now is {done.safety.short_id}; /checkpoints {back} goes back to it.",
+    ]
+    return "\n".join(lines)
+
+
+def _with_reasons(what: str, failures: Sequence[Failure], most: int = 5) -> list[str]:
+    lines = [portable(f"{what}: {one.path} ({one.reason})") for one in failures[:most]]
+    return lines + ([f"{what}: {len(failures) - most} more"] if len(failures) > most else [])
+
+
+_ANSWERS: Mapping[str, Callable[[], str]] = {"status": _status, "check": _check, "undo": _undo, "redo": _redo}

@@ -1,0 +1,51 @@
+"""What came of each attempt to save a state, told where people see it."""
+
+import logging
+
+from hermes_checkpoints import results
+from hermes_checkpoints.contract import Reason
+from hermes_checkpoints.hermes.answers import portable
+from hermes_checkpoints.hermes.guarding import Answer
+
+log = logging.getLogger("tools.checkpoint_manager")
+# What people expect to be left out, and need not be told of at every turn.
+_EXPECTED = frozenset({Reason.IGNORED, Reason.VERSION_CONTROL, Reason.STORE})
+
+
+class Outcomes:
+    """The last outcome, and what the log has been told before."""
+
+    def __init__(self) -> None:
+        self.last: Answer = {"taken": False, "why": "not asked yet", "message": "", "directory": ""}
+        self._told: set[str] = set()
+
+    def taken(self, outcome: results.Taken) -> bool:
+        """A state was saved; what it does not hold, and nobody would expect it to lack, is told."""
+        snapshot = outcome.snapshot
+        self.untaken(str(snapshot.workspace), "taken", outcome.notice)
+        left_out = {portable(one.path): str(one.reason) for one in outcome.left_out if one.reason not in _EXPECTED}
+        self.last |= {"taken": True, "hash": snapshot.id, "left_out": left_out}
+        if outcome.notice:
+            self._once(logging.WARNING, f"checkpoints of {snapshot.workspace}: {outcome.notice}")
+        if left_out:
+            path, reason = next(iter(left_out.items()))
+            what = f"{len(left_out)} paths, {path} for one ({reason})"
+            self._once(logging.INFO, f"checkpoints of {snapshot.workspace} do not hold {what}")
+        log.debug("checkpoint %s of %s: %s", snapshot.short_id, snapshot.workspace, snapshot.note.reason)
+        return True
+
+    def untaken(self, directory: str, why: str, message: str) -> bool:
+        """Nothing was saved, and nothing is the matter."""
+        self.last = {"taken": False, "why": why, "message": portable(message), "directory": portable(directory)}
+        return False
+
+    def unprotected(self, directory: str, why: str, message: str, error: Exception | None = None) -> bool:
+        """Nothing was saved although it should have been: people are told, once for each directory and reason."""
+        self.untaken(directory, why, message)
+        self._once(logging.WARNING, f"{directory} is NOT protected by a checkpoint: {message}", error)
+        return False
+
+    def _once(self, level: int, text: str, error: Exception | None = None) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            log.log(level, "%s", portable(text), exc_info=error)

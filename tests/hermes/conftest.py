@@ -1,0 +1,53 @@
+"""The drop-in for Hermes in our own process; there is no Hermes in it."""
+
+import pytest
+
+from hermes_checkpoints import hermes
+from trees import BACKENDS
+
+
+@pytest.fixture(autouse=True)
+def base(clean_environment, monkeypatch):
+    """Where the checkpoints of a test go: the module has looked for a home when it was imported, long ago."""
+    directory = clean_environment / ".hermes" / "checkpoints"
+    monkeypatch.setattr(hermes, "CHECKPOINT_BASE", directory)
+    return directory
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, monkeypatch):
+    """Each backend of ours in turn, chosen as users do."""
+    monkeypatch.setenv("HERMES_CHECKPOINT_BACKEND", request.param)
+    return request.param
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A small workspace with what projects have."""
+    directory = tmp_path / "project"
+    (directory / "src").mkdir(parents=True)
+    (directory / "pyproject.toml").write_text("[project]\n")
+    (directory / "src" / "main.py").write_text("first\n")
+    (directory / "run.sh").write_text("#!/bin/sh\n")
+    (directory / "run.sh").chmod(0o755)
+    return directory
+
+
+@pytest.fixture
+def manager(backend):
+    """An agent's manager, switched on."""
+    made = hermes.CheckpointManager(enabled=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def turn(manager, project):
+    """``turn(reason)``: a turn begins and saves the project; the hash of the checkpoint."""
+
+    def begin(reason="before write_file"):
+        manager.new_turn()
+        assert manager.ensure_checkpoint(str(project), reason), manager.last_outcome
+        return manager.last_outcome["hash"]
+
+    return begin

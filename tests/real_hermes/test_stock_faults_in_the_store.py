@@ -1,0 +1,159 @@
+"""What stock Hermes 0.19.0 does to its store. `--stock` shows it on Hermes's own module."""
+
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+from faults import MB, base, stored
+from trees import put
+
+
+def test_ids_and_times_of_snapshots_stay_what_they_were(agent, workspace):
+    """At the limit every snapshot was made anew at each turn: an id read a minute ago was worth nothing."""
+    hermes = agent(max_snapshots=3)
+    for number in range(3):
+        put(workspace, "a", f"{number}")
+        assert hermes.take(workspace, f"{number}")
+    before = {entry["reason"]: (entry["hash"], entry["timestamp"]) for entry in hermes.snapshots(workspace)}
+    time.sleep(1.1)  # the times are in whole seconds
+    put(workspace, "a", "one more")
+    assert hermes.take(workspace, "one more")
+    after = {entry["reason"]: (entry["hash"], entry["timestamp"]) for entry in hermes.snapshots(workspace)}
+    assert {reason: after[reason] for reason in "12"} == {reason: before[reason] for reason in "12"}
+
+
+def test_one_turn_over_the_cap_does_not_cost_nearly_all_snapshots(agent, workspace):
+    """Up to twenty rounds of dropping went by before the size was measured again."""
+    hermes = agent(max_total_size_mb=10)
+    for number in range(8):
+        put(workspace, "large", os.urandom(MB * 13 // 10))
+        assert hermes.take(workspace, f"{number}")
+    assert stored() < 11 * MB
+    assert len(hermes.ids(workspace)) >= 5
+
+
+def test_many_workspaces_do_not_make_the_store_outgrow_its_cap(agent, fresh_directory):
+    """hermes 83036, 109074: 24 and 27 GB with a cap of 500 MB."""
+    hermes = agent(max_total_size_mb=4)
+    for number in range(8):
+        put(fresh_directory, f"{number}/large", os.urandom(MB))
+        assert hermes.take(fresh_directory / f"{number}")
+    hermes.call("prune_checkpoints", max_total_size_mb=4)
+    assert stored() < 4.5 * MB
+    assert hermes.ids(fresh_directory / "7")
+
+
+def test_killed_turns_at_the_limit_do_not_leave_a_copy_of_the_store_each(agent, workspace):
+    """hermes 115410: temporary packs of killed gc."""
+    hermes = agent(max_snapshots=2)
+    for number in range(20):
+        put(workspace, f"large{number}", os.urandom(MB))
+    for number in range(4):
+        put(workspace, "a", f"{number}")
+        assert hermes.take(workspace)
+    size = stored()
+    for number in range(3):
+        put(workspace, "a", f"killed {number}")
+        before = stored()
+        hermes.call("new_turn")
+        hermes.begin("ensure_checkpoint", working_dir=str(workspace))
+        if hermes.kill_when(lambda before=before: stored() > before + 4 * MB):
+            hermes = agent(max_snapshots=2)
+        else:
+            hermes.answer()
+    assert stored() < size + 2 * MB
+
+
+def test_a_store_copied_without_its_empty_directories_is_not_dead(agent, workspace):
+    """hermes 110392: gc takes them away, and then git takes the store for none at all."""
+    hermes = agent(max_snapshots=2)
+    for number in range(4):
+        put(workspace, "a", f"{number}")
+        assert hermes.take(workspace)
+    for directory, _, _ in os.walk(base(), topdown=False):
+        if not os.listdir(directory):
+            os.rmdir(directory)
+    hermes = agent(max_snapshots=2)
+    put(workspace, "a", "one more")
+    assert hermes.take(workspace)
+    answer = hermes.restore(workspace, hermes.ids(workspace)[1])
+    assert answer["success"], answer
+    assert (workspace / "a").read_text() == "3"
+
+
+def test_agents_that_start_together_all_get_their_first_snapshot(agent, fresh_directory):
+    """One makes the store, and the others find half of it."""
+    workspaces = [fresh_directory / f"{number}" for number in range(4)]
+    agents = [agent() for _ in workspaces]
+    for hermes, workspace in zip(agents, workspaces, strict=True):
+        put(workspace, "a", f"{workspace}")
+        hermes.begin("ensure_checkpoint", working_dir=str(workspace))
+    assert [hermes.answer() for hermes in agents] == [True] * 4
+
+
+def test_agents_in_several_workspaces_do_not_destroy_each_others_snapshots(agent, fresh_directory):
+    """hermes 65349: a gc of one deletes what another has stored and not yet named."""
+
+    files, turns = [1000, 1, 1, 1], [4, 16, 16, 16]  # who has little to do comes to its next gc sooner
+
+    def work(hermes, workspace, files, turns):
+        for turn in range(turns):
+            for number in range(files):
+                put(workspace, f"{number}", f"{workspace} {number} {turn}" * 100)
+            hermes.take(workspace, f"{turn}")
+
+    def wrong_after_restoring(hermes, workspace):
+        for entry in hermes.snapshots(workspace):
+            answer = hermes.restore(workspace, entry["hash"])
+            if not answer["success"]:
+                yield answer["error"]
+            elif (workspace / "0").read_text() != f"{workspace} 0 {entry['reason']}" * 100:
+                yield f"not the state of turn {entry['reason']}"
+
+    agents = {fresh_directory / f"{number}": agent(max_snapshots=3) for number in range(4)}
+    for workspace, hermes in agents.items():
+        put(workspace, "a", "first")
+        assert hermes.take(workspace)
+    with ThreadPoolExecutor() as at_once:
+        deque(at_once.map(work, agents.values(), agents, files, turns), 0)
+    for (workspace, hermes), last in zip(agents.items(), turns, strict=True):
+        assert [entry["reason"] for entry in hermes.snapshots(workspace)] == [f"{last - ago}" for ago in (1, 2, 3)]
+        assert [*wrong_after_restoring(hermes, workspace)] == []
+
+
+def test_an_unmounted_volume_is_not_taken_for_a_deleted_workspace(agent, fresh_directory, volume):
+    """hermes 69063: the history of everything on it was deleted."""
+    hermes = agent()
+    mounted = fresh_directory / "volume"
+    mounted.mkdir()
+    volume.mount(mounted)
+    put(mounted, "project/a", "1")
+    assert hermes.take(mounted / "project")
+    volume.unmount(mounted)
+    pruned = hermes.call("prune_checkpoints", retention_days=7, delete_orphans=True)
+    assert pruned["deleted_orphan"] == 0
+    volume.mount(mounted)
+    (mounted / "project").mkdir()
+    assert len(hermes.ids(mounted / "project")) == 1
+
+
+def test_a_disk_that_was_full_once_does_not_cost_the_snapshots_that_were_there(
+    agent, workspace, small_filesystem, monkeypatch
+):
+    """What the failed try has written stays, and no restore gets by without room of its own."""
+    with small_filesystem("ext4", 8) as small:
+        monkeypatch.setenv("HERMES_HOME", str(small.root / "home"))
+        hermes = agent()
+        put(workspace, "a", "1")
+        assert hermes.take(workspace)
+        for number in range(12):
+            put(workspace, f"large{number}", os.urandom(900_000))
+        assert not hermes.take(workspace)
+        for number in range(12):
+            (workspace / f"large{number}").unlink()
+        put(workspace, "a", "2")
+        answer = hermes.restore(workspace, hermes.ids(workspace)[-1])
+        hermes.end()
+    assert answer["success"], answer
+    assert (workspace / "a").read_text() == "1"

@@ -1,0 +1,190 @@
+"""The real Hermes from end to end: its command line on a terminal, its tools, a model, and our snapshots below."""
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from chat import Chat, configure
+from hermes_checkpoints.testing.witness import difference, picture
+from model_server import UNASKED, Call, ModelServer
+
+ON_BOTH = pytest.mark.parametrize(
+    ("filesystem", "backend"), [("ext4", "shadow-git"), ("xfs", "cow")], indirect=["filesystem"]
+)
+"""Each backend where it is what probing finds."""
+
+
+def write(path, content):
+    return Call("write_file", {"path": path, "content": content})
+
+
+def patch(path, old, new):
+    return Call("patch", {"mode": "replace", "path": path, "old_string": old, "new_string": new})
+
+
+def shell(command):
+    return Call("terminal", {"command": command})
+
+
+SCRIPT = {
+    "Write the parser": [
+        [write("src/parser/core.py", "def parse(text):\n    return text.split()\n")],
+        [patch("src/main.py", "pass", "import parser.core")],
+        "The parser is there.",
+    ],
+    "Tidy up": [
+        [shell("rm -rf old link && echo made > notes.txt && mkdir made && touch made/empty && chmod 644 run")],
+        [patch("vendor/lib/lib.c", "return 0", "return 1")],
+        "All is tidy.",
+    ],
+    "Begin anew": [
+        [shell("mv src/main.py main.py; rm -rf src empty mixed.txt name-* vendor/lib/* && ln -s notes.txt link")],
+        "Nothing is left.",
+    ],
+    "Go on": [[write("after.txt", "after\n")], "It goes on."],
+}
+PARSER, TIDY, ANEW, ON = (turns[-1] for turns in SCRIPT.values())
+
+
+@pytest.fixture
+def project(on_filesystem):
+    """A workspace full of what tools trip over."""
+    top = on_filesystem / "project"
+    for name in ("src", "old/deep", "empty", "data", "vendor/lib"):
+        (top / name).mkdir(parents=True)
+    (top / "pyproject.toml").write_text("[project]\n")
+    (top / ".gitattributes").write_text("* text=auto eol=crlf\n")
+    (top / "mixed.txt").write_bytes(b"one\r\ntwo\nthree\r\n")
+    (top / "src" / "main.py").write_text("def main():\n    pass\n")
+    (top / "old" / "deep" / "file").write_text("old\n")
+    (top / "run").write_text("#!/bin/sh\n")
+    (top / "run").chmod(0o755)
+    (top / "link").symlink_to("run")
+    (top / os.fsdecode(b"name-\xff\xfe")).write_text("not UTF-8\n")
+    (top / "data" / "large").write_bytes(os.urandom(1 << 20) * 11)  # beyond the limit of 10 MB
+    (top / "large").symlink_to("data/large")
+    (top / "vendor" / "lib" / "lib.c").write_text("int f(void) { return 0; }\n")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-C", top / "vendor" / "lib"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    return top
+
+
+@pytest.fixture
+def home(on_filesystem):
+    return on_filesystem / "home"
+
+
+@ON_BOTH
+def test_no_state_that_the_agent_went_through_is_lost_to_its_user(installation, home, project, backend):
+    with ModelServer(SCRIPT, look=lambda: picture(project)) as model:
+        with Chat(installation, project, configure(home, model)) as chat:
+            chat.ask("Write the parser", PARSER)
+            parsed = picture(project)
+            chat.ask("Tidy up", TIDY)
+            chat.ask("Begin anew", ANEW)
+            anew, states = picture(project), model.seen[::-1]
+            ids = chat.checkpoints()
+            assert len(ids) == len(states) == 5
+            assert difference(states[2], parsed) == []
+
+            chat.rollback("diff 3", r"-old\n")
+            chat.rollback("77", "Use 1-5")
+            chat.rollback("fffffff", r"(?i)not found")
+            assert difference(anew, picture(project)) == []
+
+            chat.restore("3 src/main.py")
+            wanted = anew | {path: states[2][path] for path in (b"src", b"src/main.py")}
+            assert difference(wanted, picture(project)) == []
+            chat.restore("1")
+            assert difference(anew, picture(project)) == []
+
+            for short, state in zip(ids, states, strict=True):
+                shown = chat.restore(short)
+                assert difference(state, picture(project)) == [], shown
+                shown = chat.restore("1")
+                assert difference(anew, picture(project)) == [], shown
+
+            chat.restore(str(chat.checkpoints().index(ids[-1]) + 1))
+            assert difference(states[-1], picture(project)) == []
+
+            chat.ask("Go on", ON)
+            assert (project / "after.txt").read_text() == "after\n"
+            chat.restore("1")
+            assert difference(states[-1], picture(project)) == []
+        told = next(json.dumps(one) for one in model.requests if "Go on" in json.dumps(one["messages"]))
+        assert "Begin anew" not in told  # what was rolled back is no longer in the model's mind
+    assert len(said(home, backend)) == 1
+
+
+@ON_BOTH
+def test_what_one_session_saved_is_there_for_the_next(installation, home, project, backend):
+    with ModelServer(SCRIPT, look=lambda: picture(project)) as model:
+        env = configure(home, model)
+        with Chat(installation, project, env) as chat:
+            chat.ask("Write the parser", PARSER)
+            chat.ask("Tidy up", TIDY)
+            ids, states = chat.checkpoints(), model.seen[::-1]
+            chat.leave()
+        with Chat(installation, project, env, "--continue") as chat:
+            chat.ask("What was that?", UNASKED)  # Hermes has no agent before, and so no rollback
+            assert chat.checkpoints() == ids
+            for short, state in zip(ids, states, strict=True):
+                shown = chat.restore(short)
+                assert difference(state, picture(project)) == [], shown
+
+
+@ON_BOTH
+def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installation, home, project, backend):
+    for number in range(3000):
+        (project / "data" / str(number)).write_bytes(os.urandom(4096))
+    shell_id = home / "shell"
+    script = {
+        "Begin": [[write("first.txt", "first\n")], "Never said."],
+        "Work": [
+            [shell(f"rm -rf old src && echo $$ > {shell_id}.new && mv {shell_id}.new {shell_id} && exec sleep 300")]
+        ],
+        "Go on": SCRIPT["Go on"],
+    }
+    start = picture(project)
+    with ModelServer(script) as model:
+        env = configure(home, model)
+        with Chat(installation, project, env) as chat:
+            chat.type("Begin")
+            store = home / ".hermes" / "checkpoints" / "store"
+            chat.wait_until(lambda: size_of(store) > 1 << 20, "snapshot in the making")
+            chat.kill()
+            assert difference(start, picture(project)) == [], "the snapshot was complete; it must be killed earlier"
+        with Chat(installation, project, env) as chat:
+            chat.type("Work")
+            chat.wait_until(shell_id.exists, "command at work")
+            chat.kill()
+            os.kill(int(shell_id.read_text()), signal.SIGKILL)
+            left = picture(project)
+        with Chat(installation, project, env) as chat:
+            chat.ask("Go on", ON)
+            newest, *_, oldest = chat.checkpoints()
+            chat.restore(newest)
+            assert difference(left, picture(project)) == []
+            chat.restore(oldest)
+            assert difference(start, picture(project)) == []
+
+
+def said(home, word):
+    """What Hermes's log says about checkpoints with a word in it."""
+    lines = (home / ".hermes" / "logs" / "agent.log").read_text().splitlines()
+    return [line for line in lines if "tools.checkpoint_manager" in line and word in line]
+
+
+def size_of(directory):
+    """Bytes of the files below it, while they come and go."""
+    size = 0
+    for top, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += os.lstat(os.path.join(top, name)).st_size
+    return size
