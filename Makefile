@@ -9,16 +9,19 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-hermes check bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Take, destroy and restore a scratch copy of DIR (default: these files)
 	@$(RUN) -m hermes_checkpoints.cli.demo $(if $(DIR),"$(DIR)")
 
 test: $(INSTALLED) ## Run the whole suite; as root on Linux also on ext4, XFS and Btrfs (PYTEST_ARGS=…)
-	@$(RUN) -m pytest $(PYTEST_ARGS)
+	@$(RUN) -m pytest --ignore=tests/real_hermes $(PYTEST_ARGS)
+
+test-hermes: $(INSTALLED) ## Run the drop-in inside the real Hermes Agent, which is installed into a venv of its own
+	@$(RUN) -m pytest tests/hermes tests/real_hermes $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types, import rules
 	$(VENV)/bin/ruff check

@@ -27,7 +27,7 @@ def move_pre_v2(base: Path) -> None:
     """
     archive = base / f"{_PREFIX}{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        for repository in list(_pre_v2(base)):
+        for repository in list(pre_v2(base)):
             archive.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):  # another process was faster
                 repository.rename(archive / repository.name)
@@ -37,7 +37,8 @@ def move_pre_v2(base: Path) -> None:
         raise StoreError(f"cannot put old snapshots aside in {archive}: {error.strerror}. Nothing was lost.") from error
 
 
-def _pre_v2(base: Path) -> Iterator[Path]:
+def pre_v2(base: Path) -> Iterator[Path]:
+    """The repositories of that time that stand where Hermes made them. Raises ``StoreError``."""
     for child in _directories(base):
         if _REPOSITORY.fullmatch(child.name) and all((child / mark).is_file() for mark in ("HEAD", "HERMES_WORKDIR")):
             yield child

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commandline import in_a_process, on_a_terminal
-from hermes_checkpoints.cli.screen import ago, iso, shown, size
+from hermes_checkpoints.wording import ago, iso, shown, size
 
 # What each is shown as. APFS refuses names that are not UTF-8.
 SHOWN = {

@@ -99,12 +99,13 @@ def test_a_mark_that_cannot_be_believed_does_not_keep_the_store_from_being_prune
     assert sorted(path.name for path in old.base.iterdir()) == [".last_prune", "store"]
 
 
-def test_a_start_up_does_not_wait_for_an_agent_at_work(made):
+def test_a_start_up_does_not_wait_for_an_agent_at_work(made, caplog):
     gone = made.take(made.workspaces / "gone", 2)
     shutil.rmtree(gone)
     with locked(made.base / "store" / "locks" / made.workspace_id(gone)), seconds(20):  # a lock is waited for 30
         answer = maybe_auto_prune_checkpoints(checkpoint_base=made.base)
     assert answer["result"] == NOTHING | {"scanned": 1, "errors": 2}
+    assert ["somebody is at work in it" in record.message for record in caplog.records] == [True, True]
     assert len(made.ids(gone)) == 2
 
 
@@ -139,7 +140,7 @@ def test_the_figures_are_those_that_hermes_shows(made):
 def test_a_name_that_is_not_utf_8_can_be_shown(made):
     made.take(made.workspaces / os.fsdecode(b"n\xffme"))
     (project,) = store_status(made.base)["projects"]
-    assert project["workdir"].encode() == os.fsencode(made.workspaces) + b"/n\\xffme"
+    assert project["workdir"].encode() == os.fsencode(made.workspaces) + b"/n\\377me"
 
 
 # Clearing.

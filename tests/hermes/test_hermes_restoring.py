@@ -13,7 +13,7 @@ from trees import put
 
 def test_a_whole_restore_brings_everything_back_and_takes_away_what_came_later(manager, project, turn):
     """hermes 64477: files made later stayed."""
-    for path in ("deep/er/x", "links/y", b"odd \xff\n name", "empty.py"):
+    for path in ("deep/er/x", "links/y", os.fsdecode(b"odd \xff\n name"), "empty.py"):
         put(project, path, os.fsencode(path))
     (project / "links/z").symlink_to("y")
     (project / "bare").mkdir(0o700)

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
@@ -21,6 +22,7 @@ from typing import Any
 
 PLUGIN = "hermes-checkpoints"
 HERE = "callers"
+_LONGEST = 300  # seconds for a whole conversation: what hangs must fail
 
 
 class Conversation:
@@ -32,6 +34,8 @@ class Conversation:
             [python, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=workspace
         )
         self._asked = 0
+        self._late = threading.Timer(_LONGEST, self._process.kill)
+        self._late.start()
 
     def answer(self, method: str, **params: Any) -> dict[str, Any]:
         """The whole answer, with ``result`` or ``error``; events in between are passed over."""
@@ -60,6 +64,7 @@ class Conversation:
         try:
             self._process.communicate(timeout=30)  # it ends when there is no more to read
         finally:
+            self._late.cancel()
             self._process.kill()
             self._process.wait()
 

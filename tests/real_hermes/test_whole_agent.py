@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from chat import Chat, configure
+from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
 from model_server import UNASKED, Call, ModelServer
 
@@ -42,7 +43,7 @@ SCRIPT = {
         "All is tidy.",
     ],
     "Begin anew": [
-        [shell("mv src/main.py main.py; rm -rf src empty mixed.txt name-* vendor/lib/* && ln -s notes.txt link")],
+        [shell("mv src/main.py main.py; rm -rf src empty large mixed.txt name-* vendor/lib/*; ln -s notes.txt link")],
         "Nothing is left.",
     ],
     "Go on": [[write("after.txt", "after\n")], "It goes on."],
@@ -118,7 +119,10 @@ def test_no_state_that_the_agent_went_through_is_lost_to_its_user(installation, 
             assert difference(states[-1], picture(project)) == []
         told = next(json.dumps(one) for one in model.requests if "Go on" in json.dumps(one["messages"]))
         assert "Begin anew" not in told  # what was rolled back is no longer in the model's mind
-    assert len(said(home, backend)) == 1
+    log = (home / ".hermes" / "logs" / "agent.log").read_text().splitlines()
+    told = [line for line in log if "takes the place of tools.checkpoint_manager" in line]
+    assert len(told) == 1, told
+    assert f" go to {backend}: " in told[0], told  # and why
 
 
 @ON_BOTH
@@ -174,10 +178,26 @@ def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installati
             assert difference(start, picture(project)) == []
 
 
-def said(home, word):
-    """What Hermes's log says about checkpoints with a word in it."""
-    lines = (home / ".hermes" / "logs" / "agent.log").read_text().splitlines()
-    return [line for line in lines if "tools.checkpoint_manager" in line and word in line]
+@pytest.mark.parametrize("filesystem", ["ext4"], indirect=True)
+def test_what_a_rollback_could_not_take_back_is_told_where_the_user_looks(installation, home, project):
+    script = {"Make it large": [[shell("echo small > small; cp data/large second")], "It is large."]}
+    with ModelServer(script) as model, Chat(installation, project, configure(home, model)) as chat:
+        chat.ask("Make it large", "It is large.")
+        shown = chat.restore("1")
+        assert not (project / "small").exists()
+        assert (project / "second").exists(), "the safety snapshot does not hold it"
+        assert "second" in shown.partition("Restored to checkpoint")[2]
+
+
+@pytest.mark.parametrize("filesystem", ["ext4"], indirect=True)
+def test_the_checkpoints_of_one_request_are_told_from_those_of_the_next(installation, home, project):
+    with ModelServer(SCRIPT) as model, Chat(installation, project, configure(home, model)) as chat:
+        chat.ask("Write the parser", PARSER)
+        chat.ask("Tidy up", TIDY)
+    with Engine(store=home / ".hermes" / "checkpoints") as engine:
+        tidy, tidy_first, parser, parser_first = (one.note.request for one in engine.list(project))
+    assert tidy_first == tidy != parser == parser_first
+    assert tidy and parser
 
 
 def size_of(directory):

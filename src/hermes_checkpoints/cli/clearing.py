@@ -4,9 +4,10 @@ from argparse import Namespace
 from typing import Any
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, counted, portable, shown, size
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.legacy import archives
+from hermes_checkpoints.wording import counted, portable, shown, size
 
 
 def clear(asked: Namespace, engine: Engine, screen: Screen) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import inside, selection, workspace_of
-from hermes_checkpoints.cli.screen import Screen, counted, portable, shown
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import FileDiff
+from hermes_checkpoints.wording import counted, portable, shown
 
 BLOCK = 1 << 20  # bytes read at a time
 

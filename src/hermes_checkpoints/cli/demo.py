@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, counted, fit, harmless, leave_stdout, shown, size
+from hermes_checkpoints.cli.screen import Screen, fit, leave_stdout
 from hermes_checkpoints.contract import DEFAULT_EXCLUDES, CheckpointError, LeftOut, Snapshot
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Taken, Unchanged
 from hermes_checkpoints.testing.witness import difference, picture
 from hermes_checkpoints.textdiff import BINARY_PROBE, is_binary
+from hermes_checkpoints.wording import counted, harmless, shown, size
 
 SHOWN = 14  # lines of a diff or list
 

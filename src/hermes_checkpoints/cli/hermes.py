@@ -8,12 +8,13 @@ from pathlib import Path
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.arguments import UsageError
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, harmless, portable
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.hermes.base import base_directory
 from hermes_checkpoints.hermes.command import lines_of
 from hermes_checkpoints.hermes.examination import Finding, State, examine, is_protected
 from hermes_checkpoints.hermes.installing import Change, disable, enable
+from hermes_checkpoints.wording import harmless, portable
 
 STYLES = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "bold red"}
 ENABLED = "Hermes uses it from its next start on; `hermes-checkpoints hermes status` says whether all is well."
@@ -28,9 +29,9 @@ def hermes(asked: Namespace, engine: Engine, screen: Screen) -> int:
     """Do what ACTION says."""
     if asked.action not in ("status", "enable", "disable"):
         raise UsageError(f"ACTION is status, enable or disable, and not {asked.action!r}")
+    if asked.backend is not None and asked.action != "enable":
+        raise UsageError("--backend is for `hermes enable`; Hermes goes by its own settings")
     if asked.action == "status":
-        if asked.backend is not None:
-            raise UsageError("--backend is for `hermes enable`; status tells what Hermes itself would choose")
         return _status(asked, engine, screen)
     if asked.dir is not None or asked.store is not None:
         raise UsageError(f"`hermes {asked.action}` is about Hermes's own settings: no DIR, no --store")

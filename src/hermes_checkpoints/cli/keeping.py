@@ -4,11 +4,12 @@ from argparse import Namespace
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, iso, portable, when
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.cli.taking import head, labelled
 from hermes_checkpoints.contract import SnapshotNotFound
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.policy.references import resolve
+from hermes_checkpoints.wording import counted, harmless, iso, portable, when
 
 
 def pin(asked: Namespace, engine: Engine, screen: Screen) -> int:

@@ -4,9 +4,10 @@ from argparse import Namespace
 from typing import Any
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, size
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Reclaimed
+from hermes_checkpoints.wording import counted, harmless, portable, size
 
 
 def maintain(_asked: Namespace, engine: Engine, screen: Screen) -> int:

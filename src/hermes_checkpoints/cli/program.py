@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.arguments import COMMANDS, PROGRAM, UsageError, parse
-from hermes_checkpoints.cli.screen import Screen, harmless, leave_stdout
+from hermes_checkpoints.cli.screen import Screen, leave_stdout
+from hermes_checkpoints.wording import harmless
 
 if TYPE_CHECKING:
     from hermes_checkpoints.engine import Engine

@@ -6,10 +6,11 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.maintaining import draw_rest, print_reclaimed, reclaimed_document
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, shown, size, when
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.policy.budget import Pruning, Removal
 from hermes_checkpoints.results import Pruned, Reclaimed
+from hermes_checkpoints.wording import counted, harmless, portable, shown, size, when
 
 _MB = 1 << 20
 

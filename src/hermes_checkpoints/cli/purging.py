@@ -5,9 +5,10 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import inside, workspace_of
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, shown
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Purged
+from hermes_checkpoints.wording import counted, harmless, portable, shown
 
 
 def purge(asked: Namespace, engine: Engine, screen: Screen) -> int:

@@ -6,10 +6,11 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import selection, workspace_of
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, portable, shown, when
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.policy.plan import Action, Plan
 from hermes_checkpoints.results import Failure, Restored
+from hermes_checkpoints.wording import counted, harmless, portable, shown, when
 
 # The order on the screen: what goes away comes first, since it is what a person must not miss.
 STYLES = {Action.DELETE: "red", Action.WRITE: "green", Action.ATTRIBUTES: "cyan", Action.KEEP: "yellow"}

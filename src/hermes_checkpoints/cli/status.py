@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, iso, portable, shown, size, when
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.cli.taking import head, labelled
 from hermes_checkpoints.contract import SnapshotNotFound
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Forgotten, Status, WorkspaceStatus
+from hermes_checkpoints.wording import counted, harmless, iso, portable, shown, size, when
 
 CELLS = 30  # of the bar
 # Shares of the budget above which the bar is no longer green. A process in the background keeps the store below 0.75.

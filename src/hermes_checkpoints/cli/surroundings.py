@@ -4,10 +4,11 @@ from argparse import Namespace
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, fit, harmless, portable, shown
+from hermes_checkpoints.cli.screen import Screen, fit
 from hermes_checkpoints.contract import BackendError
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import BackendReport
+from hermes_checkpoints.wording import harmless, portable, shown
 
 
 def backends(asked: Namespace, engine: Engine, screen: Screen) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import workspace_of
-from hermes_checkpoints.cli.screen import Screen, counted, harmless, iso, portable, shown, size, when
+from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.contract import LeftOut, Snapshot
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Declined, Shown, Taken, Unchanged
+from hermes_checkpoints.wording import counted, harmless, iso, portable, shown, size, when
 
 
 def snapshot(asked: Namespace, engine: Engine, screen: Screen) -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import DEFAULT_EXCLUDES as _EXCLUDES
 from hermes_checkpoints.hermes.answers import format_checkpoint_list
+from hermes_checkpoints.hermes.figures import store_status
 from hermes_checkpoints.hermes.maintenance import (
     clear_all,
     clear_legacy,
     maybe_auto_prune_checkpoints,
     prune_checkpoints,
-    store_status,
 )
 from hermes_checkpoints.hermes.manager import CheckpointManager
 from hermes_checkpoints.settings import hermes_home

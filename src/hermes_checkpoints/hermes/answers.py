@@ -9,6 +9,7 @@ from typing import Any
 
 from hermes_checkpoints.contract import Snapshot
 from hermes_checkpoints.results import FileDiff
+from hermes_checkpoints.wording import harmless
 
 NO_CHECKPOINTS = "No checkpoints exist for this directory"
 # Nobody reads more; beyond it (bytes) differences are only counted.
@@ -42,7 +43,7 @@ def _reason(snapshot: Snapshot) -> str:
     if restoring is not None:
         to = {"restore": "restoring to", "undo": "undoing to", "redo": "redoing to"}[restoring.action]
         return f"pre-rollback snapshot ({to} {restoring.target[:8]})"
-    return " ".join(portable(snapshot.note.reason).split()) or "checkpoint"
+    return harmless(" ".join(snapshot.note.reason.split())) or "checkpoint"
 
 
 def format_checkpoint_list(checkpoints: Sequence[Mapping[str, Any]], directory: str) -> str:
@@ -87,7 +88,7 @@ def in_words(diffs: Iterable[FileDiff]) -> tuple[str, str]:
 def _stat(rows: Sequence[FileDiff]) -> str:
     if not rows:
         return ""
-    names = [portable(row.path) for row in rows]
+    names = [harmless(row.path) for row in rows]
     longest, most = max(map(len, names)), max(row.added + row.removed for row in rows)
     lines = []
     for name, row in zip(names, rows, strict=True):
@@ -132,9 +133,4 @@ def wrong_path(file_path: str, workspace: Path) -> str | None:
 def named(paths: Sequence[str], most: int = 5) -> str:
     """Paths in a sentence, the first few of them."""
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(portable(path) for path in paths[:most]) + more
-
-
-def portable(text: str) -> str:
-    """Text that JSON, a log and a terminal can all take: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return ", ".join(harmless(path) for path in paths[:most]) + more

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, Snapshot
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.hermes.answers import named, portable
+from hermes_checkpoints.hermes.answers import named
 from hermes_checkpoints.hermes.base import base_directory, open_engine
 from hermes_checkpoints.hermes.examination import (
     Finding,
     State,
     backend_of,
     examine,
-    size,
     switched_on,
     working_directory,
 )
 from hermes_checkpoints.hermes.requests import managers
 from hermes_checkpoints.results import Failure, Restored
+from hermes_checkpoints.wording import harmless, size
 
 WORDS = "[status|check|undo|redo|help]"
 SUMMARY = "How the working directory is protected; undo or redo the last rollback"
@@ -58,10 +58,10 @@ def _answered(word: str) -> str:
     try:
         return _ANSWERS[word]()
     except (CheckpointError, OSError) as error:
-        return portable(str(error))
+        return harmless(str(error))
     except Exception as error:
         log.exception("/checkpoints %s failed", word)
-        return f"/checkpoints {word} failed: {portable(str(error))}"
+        return f"/checkpoints {word} failed: {harmless(str(error))}"
 
 
 def _status() -> str:
@@ -70,17 +70,17 @@ def _status() -> str:
         snapshots, told = engine.list(workspace), engine.upkeep.status()
         found = [switched_on(), backend_of(engine, workspace)]
     lines = [
-        f"Checkpoints of {portable(str(workspace))}",
+        f"Checkpoints of {harmless(str(workspace))}",
         *lines_of(found),
         f"{len(snapshots)} of them" + (f", the newest {_newest(snapshots[0])}" if snapshots else ""),
-        f"{size(told.real)} on disk for all directories, in {portable(str(told.store))}",
+        f"{size(told.real)} on disk for all directories, in {harmless(str(told.store))}",
     ]
     return "\n".join([*lines, *_unprotected()])
 
 
 def _newest(snapshot: Snapshot) -> str:
     moment = datetime.fromtimestamp(snapshot.created_ns // 10**9).astimezone()
-    reason = f": {portable(snapshot.note.reason)}" if snapshot.note.reason else ""
+    reason = f": {harmless(snapshot.note.reason)}" if snapshot.note.reason else ""
     return f"{snapshot.short_id} of {moment:%Y-%m-%d %H:%M:%S}{reason}"
 
 
@@ -88,7 +88,7 @@ def _unprotected() -> list[str]:
     """What the agents of this process tried to save last, and could not."""
     outcomes: list[Mapping[str, object]] = [manager.last_outcome for manager in managers()]
     return [
-        portable(f"✗ {one['directory']} could not be saved when it was tried last: {one['message']}")
+        harmless(f"✗ {one['directory']} could not be saved when it was tried last: {one['message']}")
         for one in outcomes
         if one["why"] in ("failed", "declined")
     ]
@@ -98,7 +98,7 @@ def _check() -> str:
     base = base_directory()
     with open_engine(base) as engine:
         workspace = engine.enclosing(working_directory())
-    return "\n".join([portable(str(workspace)), *lines_of(examine(workspace, base, inside=True))])
+    return "\n".join([harmless(str(workspace)), *lines_of(examine(workspace, base, inside=True))])
 
 
 def _undo() -> str:
@@ -115,7 +115,7 @@ def _taken_back(action: str, run: Callable[[Engine, Path], Restored]) -> str:
         done = run(engine, workspace)
     back = "redo" if action == "undo" else "undo"
     lines = [
-        f"{portable(str(workspace))} is again as it was before the last {'rollback' if action == 'undo' else 'undo'}.",
+        f"{harmless(str(workspace))} is again as it was before the last {'rollback' if action == 'undo' else 'undo'}.",
         *(f"{what}: {named(paths)}" for what, paths in (("written", done.written), ("deleted", done.deleted)) if paths),
         *_with_reasons("kept as it is", done.kept),
         *_with_reasons("✗ not restored", done.failed),
@@ -125,7 +125,7 @@ def _taken_back(action: str, run: Callable[[Engine, Path], Restored]) -> str:
 
 
 def _with_reasons(what: str, failures: Sequence[Failure], most: int = 5) -> list[str]:
-    lines = [portable(f"{what}: {one.path} ({one.reason})") for one in failures[:most]]
+    lines = [harmless(f"{what}: {one.path} ({one.reason})") for one in failures[:most]]
     return lines + ([f"{what}: {len(failures) - most} more"] if len(failures) > most else [])
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.hermes.answers import portable
 from hermes_checkpoints.hermes.base import open_engine
 from hermes_checkpoints.hermes.config import checkpoints_section
 from hermes_checkpoints.hermes.installing import PLUGIN, hermes_version, how_to_install, is_offered, plugin_state
 from hermes_checkpoints.hermes.trial import try_out
 from hermes_checkpoints.policy.guards import why_declined
-from hermes_checkpoints.settings import home_directory, read_settings
+from hermes_checkpoints.settings import AUTO, home_directory, read_settings
+from hermes_checkpoints.wording import harmless, size
 
 _MB = 1 << 20
 _ENABLE = "`hermes-checkpoints hermes enable` does that, from Hermes's next start on"
@@ -83,14 +83,14 @@ def _checked(about: str, check: Callable[[], Finding]) -> Finding:
 
 
 def _problem(about: str, told: str, remedy: str = "") -> Finding:
-    return Finding(about, State.PROBLEM, portable(told), remedy)
+    return Finding(about, State.PROBLEM, harmless(told), remedy)
 
 
 def _hermes() -> Finding:
     version = hermes_version()
     if version is None:
         return _problem("hermes", f"there is no Hermes Agent in {sys.prefix}", how_to_install())
-    return Finding("hermes", State.OK, f"Hermes Agent {version} in {portable(sys.prefix)}")
+    return Finding("hermes", State.OK, f"Hermes Agent {version} in {harmless(sys.prefix)}")
 
 
 def _plugin() -> Finding:
@@ -127,12 +127,12 @@ def backend_of(engine: Engine, workspace: Path) -> Finding:
     except CheckpointError as error:
         remedy = "name another one: `hermes config set checkpoints.backend auto` lets the best one be taken"
         return _problem("backend", str(error), remedy)
-    told = portable(f"snapshots of {workspace} go to {choice.name}: {choice.why}")
-    return Finding("backend", State.NOTE if choice.notice else State.OK, told, portable(choice.notice))
+    told = harmless(f"snapshots of {workspace} go to {choice.name}: {choice.why}")
+    return Finding("backend", State.NOTE if choice.notice else State.OK, told, harmless(choice.notice))
 
 
 def _store(base: Path) -> Finding:
-    held, shown = _nearest(base), portable(str(base))
+    held, shown = _nearest(base), harmless(str(base))
     if not os.access(held, os.W_OK | os.X_OK):
         return _problem("store", f"{held} cannot be written to", "give yourself the right to, or mount it for writing")
     store = base / "store"
@@ -150,7 +150,7 @@ def _room(engine: Engine) -> Finding:
     limits, base = engine.settings.limits, engine.settings.base
     disk, used = shutil.disk_usage(_nearest(base)), engine.upkeep.status().real
     budget = checkpoints_section().get("max_total_size_mb", limits.max_total_size // _MB)
-    allowed = f" of {budget} MB" if budget else ""
+    allowed = f" of {budget} MB (max_total_size_mb)" if budget else ""
     told = f"{size(used)}{allowed} used; {size(disk.free)} of the disk are free"
     if disk.free < disk.total * limits.min_free_disk:
         share = f"{limits.min_free_disk:.0%} of the disk"
@@ -163,17 +163,18 @@ def _room(engine: Engine) -> Finding:
 def _limits(base: Path) -> Finding:
     """Hermes passes its own limits on; whoever uses our command line meets those of the store."""
     section, settings = checkpoints_section(), read_settings(base, environ={})
-    ours = {
+    ours: dict[str, object] = {
         "max_snapshots": settings.limits.max_snapshots,
         "max_total_size_mb": settings.limits.max_total_size / _MB,  # may be fractions of one
         "max_file_size_mb": settings.scope.max_file_size / _MB,
-        "backend": settings.backend,
     }
+    if settings.backend != AUTO:  # which lets the command go on where Hermes's snapshots are
+        ours["backend"] = settings.backend
     theirs = {name: section[name] for name in ours if name in section}
     differing = [f"{name} {value} and {ours[name]}" for name, value in theirs.items() if value != ours[name]]
     if not differing:
         return Finding("limits", State.OK, "config.yaml and the store's config.toml agree")
-    remedy = f"Hermes goes by the first, the command {PLUGIN} by the second, in {portable(str(base))}/store/config.toml"
+    remedy = f"Hermes goes by the first, the command {PLUGIN} by the second, in {harmless(str(base))}/store/config.toml"
     return Finding("limits", State.NOTE, f"config.yaml and config.toml differ: {', '.join(differing)}", remedy)
 
 
@@ -187,9 +188,3 @@ def _trial(engine: Engine, workspace: Path, base: Path) -> Finding:
 def _nearest(path: Path) -> Path:
     """The path, or the nearest directory above it that is there."""
     return next(directory for directory in (path, *path.parents) if directory.is_dir())
-
-
-def size(count: float) -> str:
-    """Bytes for eyes, in the units of Hermes's settings."""
-    amount = count / _MB
-    return f"{amount:.1f} MB" if amount < 1024 else f"{amount / 1024:.1f} GB"

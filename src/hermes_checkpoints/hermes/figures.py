@@ -1,7 +1,6 @@
 """What a store takes and which workspaces it knows, as Hermes shows it."""
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.records import read_record
 from hermes_checkpoints.results import WorkspaceStatus
+from hermes_checkpoints.wording import harmless
 
 log = logging.getLogger("tools.checkpoint_manager")
 
@@ -25,14 +25,14 @@ def store_status(checkpoint_base: PathLike | None = None) -> dict[str, Any]:
     answer |= {"projects": [], "legacy_archives": [], "pre_v2_projects": []}
     try:
         base = base_directory(checkpoint_base)
-        answer["base"] = _readable(base)
+        answer["base"] = harmless(str(base))
         answer["legacy_archives"] = [
             {"name": one.path.name, "size_bytes": one.size, "mtime": one.mtime} for one in archives(base)
         ]
         answer["pre_v2_projects"] = [
             {
                 "name": one.path.name,
-                "workdir": _readable(one.workspace),
+                "workdir": harmless(str(one.workspace)),
                 "exists": one.standing is Standing.LIVE,
                 "size_bytes": one.size,
                 "mtime": one.mtime,
@@ -67,14 +67,9 @@ def _project(store: Path, known: WorkspaceStatus) -> dict[str, Any]:
     oldest = min((one.snapshot.created_ns / 1e9 for one in known.snapshots), default=None)
     return {
         "hash": workspace_id,
-        "workdir": _readable(known.workspace),
+        "workdir": harmless(str(known.workspace)),
         "exists": known.standing is Standing.LIVE,
         "created_at": record.created_at if record is not None else oldest,
         "last_touch": known.last_touch,
         "commits": len(known.snapshots),
     }
-
-
-def _readable(path: Path) -> str:
-    """A path that can be printed, whatever bytes are in it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

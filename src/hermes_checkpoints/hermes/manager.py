@@ -13,7 +13,7 @@ from hermes_checkpoints.hermes.guarding import Answer, never_raises, refused
 from hermes_checkpoints.hermes.listing import Listing
 from hermes_checkpoints.hermes.outcomes import Outcomes
 from hermes_checkpoints.hermes.ownership import Writes
-from hermes_checkpoints.hermes.requests import current_request
+from hermes_checkpoints.hermes.requests import current_request, join
 from hermes_checkpoints.hermes.restoring import answer_of
 from hermes_checkpoints.hermes.workspaces import directory_for
 from hermes_checkpoints.policy.plan import nothing
@@ -22,6 +22,10 @@ from hermes_checkpoints.settings import home_directory
 
 def _none(_: str) -> list[Answer]:
     return []
+
+
+def _nowhere(_: str) -> Path | None:
+    return None
 
 
 class CheckpointManager:
@@ -61,10 +65,15 @@ class CheckpointManager:
         """
         return self._outcomes.last
 
-    @never_raises("the end of a turn could not be looked at", lambda _: None)
     def new_turn(self) -> None:
         """An iteration of the agent begins: each directory may be saved once more."""
+        join(self)
         self._turn = object()
+        self.request_ended()
+
+    @never_raises("the end of a turn could not be looked at", lambda _: None)
+    def request_ended(self) -> None:
+        """The turn is over, and so may be what the user asked for: what differs now is the agent's work."""
         if self.enabled:
             self._writes.end(self._engine())
 
@@ -170,8 +179,7 @@ class CheckpointManager:
 
     def get_working_dir_for_path(self, file_path: PathLike) -> str:
         """The directory to save before a file is written: a known workspace, a project, or the file's own directory."""
-        find = never_raises("a workspace could not be found", lambda _: None)(self._directory_for)
-        return str(find(file_path) or os.path.dirname(str(file_path)))
+        return str(self._directory_for(file_path) or os.path.dirname(str(file_path)))
 
     def close(self) -> None:
         """Let go of files; the manager may be used again."""
@@ -180,6 +188,7 @@ class CheckpointManager:
                 self._opened[1].close()
             self._opened = None
 
+    @never_raises("a workspace could not be found", _nowhere)
     def _directory_for(self, file_path: PathLike) -> Path | None:
         return directory_for(_resolved(file_path), self._engine(), home_directory(os.environ))
 

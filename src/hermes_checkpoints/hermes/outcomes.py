@@ -4,8 +4,8 @@ import logging
 
 from hermes_checkpoints import results
 from hermes_checkpoints.contract import Reason
-from hermes_checkpoints.hermes.answers import portable
 from hermes_checkpoints.hermes.guarding import Answer
+from hermes_checkpoints.wording import harmless
 
 log = logging.getLogger("tools.checkpoint_manager")
 # What people expect to be left out, and need not be told of at every turn.
@@ -22,11 +22,12 @@ class Outcomes:
     def taken(self, outcome: results.Taken) -> bool:
         """A state was saved; what it does not hold, and nobody would expect it to lack, is told."""
         snapshot = outcome.snapshot
-        self.untaken(str(snapshot.workspace), "taken", outcome.notice)
-        left_out = {portable(one.path): str(one.reason) for one in outcome.left_out if one.reason not in _EXPECTED}
+        notice = " ".join(outcome.notice.splitlines())
+        self.untaken(str(snapshot.workspace), "taken", notice)
+        left_out = {harmless(one.path): str(one.reason) for one in outcome.left_out if one.reason not in _EXPECTED}
         self.last |= {"taken": True, "hash": snapshot.id, "left_out": left_out}
-        if outcome.notice:
-            self._once(logging.WARNING, f"checkpoints of {snapshot.workspace}: {outcome.notice}")
+        if notice:
+            self._once(logging.WARNING, f"checkpoints of {snapshot.workspace}: {notice}")
         if left_out:
             path, reason = next(iter(left_out.items()))
             what = f"{len(left_out)} paths, {path} for one ({reason})"
@@ -36,7 +37,7 @@ class Outcomes:
 
     def untaken(self, directory: str, why: str, message: str) -> bool:
         """Nothing was saved, and nothing is the matter."""
-        self.last = {"taken": False, "why": why, "message": portable(message), "directory": portable(directory)}
+        self.last = {"taken": False, "why": why, "message": harmless(message), "directory": harmless(directory)}
         return False
 
     def unprotected(self, directory: str, why: str, message: str, error: Exception | None = None) -> bool:
@@ -48,4 +49,4 @@ class Outcomes:
     def _once(self, level: int, text: str, error: Exception | None = None) -> None:
         if text not in self._told:
             self._told.add(text)
-            log.log(level, "%s", portable(text), exc_info=error)
+            log.log(level, "%s", harmless(text), exc_info=error)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.kit.store.space import space_of
-from hermes_checkpoints.legacy import _pre_v2
+from hermes_checkpoints.legacy import pre_v2
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.records import read_record
+from hermes_checkpoints.upkeep.clearing import CLEARED
 from hermes_checkpoints.upkeep.standing import standing
 
 _NOTE = "HERMES_WORKDIR"
@@ -36,7 +37,7 @@ def repositories(base: Path) -> Iterator[Repository]:
     They do not say which directory the workspace was in, so one is gone only
     where a record of ours says it.
     """
-    for path in _pre_v2(base):
+    for path in pre_v2(base):
         try:
             workspace = Path(os.fsdecode((path / _NOTE).read_bytes().strip()))
             record = read_record(base / "store", path.name)
@@ -61,7 +62,7 @@ def put_aside(path: Path, store: Path) -> None:
     Where there is no store to put it in, it is removed here. Raises ``OSError`` or ``StoreError``.
     """
     if store.is_dir():
-        path.rename(private_directory(store / f"cleared-{secrets.token_hex(4)}") / path.name)
+        path.rename(private_directory(store / f"{CLEARED}{secrets.token_hex(4)}") / path.name)
         return
     for child in sorted(path.iterdir(), key=lambda one: one.name in ("HEAD", _NOTE)):  # killed here, it is known still
         shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()

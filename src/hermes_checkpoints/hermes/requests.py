@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 class Working(Protocol):
     """What takes part in a request: a checkpoint manager."""
 
-    last_outcome: dict[str, Any]
+    @property
+    def last_outcome(self) -> dict[str, Any]:
+        """What came of its last attempt to save a state."""
 
     def request_ended(self) -> None:
         """Told once, in the thread of the request."""
@@ -30,7 +32,7 @@ class _Here(threading.local):
 _here = _Here()
 _lock = threading.Lock()
 _managers: WeakKeyDictionary[Working, _Request | None] = WeakKeyDictionary()
-"""Every one that began a turn and is still there, with the request that it is at work on."""
+"""Every one that began a turn and is still there, with the request that it did so for."""
 _subagents: dict[str, str] = {}
 """By the session of a subagent: the request that it works for."""
 
@@ -65,7 +67,6 @@ def end_request() -> None:
         return
     with _lock:
         joined = [manager for manager, of in _managers.items() if of is request]
-        _managers.update(dict.fromkeys(joined))
     for manager in joined:
         manager.request_ended()
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import Snapshot
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.hermes.answers import entry_of, named, portable
+from hermes_checkpoints.hermes.answers import entry_of, named
 from hermes_checkpoints.hermes.guarding import Answer, refused
 from hermes_checkpoints.hermes.ownership import Judge
 from hermes_checkpoints.results import Failure, Restored
+from hermes_checkpoints.wording import harmless
 
 
 def answer_of(done: Restored, workspace: Path, engine: Engine, judge: Judge | None) -> Answer:
@@ -28,11 +29,11 @@ def answer_of(done: Restored, workspace: Path, engine: Engine, judge: Judge | No
         "reason": reason,
         "directory": str(workspace),
         "safety": done.safety.id,
-        "restored_files": _portable([*done.written, *done.deleted]),
-        "kept": [{"path": portable(one.path), "reason": portable(one.reason)} for one in done.kept],
-        "skipped_user_edits": _portable(edits),
-        "conflicts": _portable(judge.conflicts if judge is not None else []),
-        "skipped_oversize": _portable(oversize),
+        "restored_files": _named([*done.written, *done.deleted]),
+        "kept": [{"path": harmless(one.path), "reason": harmless(one.reason)} for one in done.kept],
+        "skipped_user_edits": _named(edits),
+        "conflicts": _named(judge.conflicts if judge is not None else []),
+        "skipped_oversize": _named(oversize),
     }
     if done.failed:
         answer |= refused(_what_failed(done))
@@ -45,8 +46,8 @@ def _what_failed(done: Restored) -> str:
     first = done.failed[0]
     changed = len(done.written) + len(done.deleted)
     return (
-        f"{len(done.failed)} paths could not be restored and are as they were, {portable(first.path)} for one "
-        f"({portable(first.reason)}); {changed} others were. The state before is checkpoint {done.safety.short_id}: "
+        f"{len(done.failed)} paths could not be restored and are as they were, {harmless(first.path)} for one "
+        f"({harmless(first.reason)}); {changed} others were. The state before is checkpoint {done.safety.short_id}: "
         "restore that to go back, or try again."
     )
 
@@ -54,7 +55,7 @@ def _what_failed(done: Restored) -> str:
 def _undeleted(failed: Sequence[Failure], engine: Engine, target: Snapshot) -> list[str]:
     """Of the paths that failed, those that the checkpoint does not have."""
     later = {change.path for change in engine.changes(target) if change.before is None}
-    return [portable(one.path) for one in failed if one.path in later]
+    return [harmless(one.path) for one in failed if one.path in later]
 
 
 def _beyond(engine: Engine, path: Path) -> bool:
@@ -66,5 +67,5 @@ def _beyond(engine: Engine, path: Path) -> bool:
         return False
 
 
-def _portable(paths: Sequence[str]) -> list[str]:
-    return [portable(path) for path in paths]
+def _named(paths: Sequence[str]) -> list[str]:
+    return [harmless(path) for path in paths]

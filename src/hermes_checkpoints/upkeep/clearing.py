@@ -15,7 +15,7 @@ from hermes_checkpoints.upkeep.inventory import parts
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim
 
-_CLEARED = "cleared-"
+CLEARED = "cleared-"
 
 
 def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> None:
@@ -40,7 +40,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
                     forget(place, list(opener.open(backend.name, place).snapshots()), opener, ledger)
                 reclaim({name: backend}, ledger, progress=progress)
         opener.close()
-        aside = private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}")
+        aside = private_directory(store / f"{CLEARED}{secrets.token_hex(4)}")
         try:
             for name in os.listdir(store):
                 if name not in STAYS and not ASIDE.fullmatch(name):
