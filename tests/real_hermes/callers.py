@@ -20,7 +20,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-PLUGIN = "hermes-checkpoints"
 HERE = "callers"
 _LONGEST = 300  # seconds for a whole conversation: what hangs must fail
 
@@ -67,18 +66,6 @@ class Conversation:
             self._late.cancel()
             self._process.kill()
             self._process.wait()
-
-
-def configure(plugin: bool = True, **checkpoints: Any) -> None:
-    """Write ``config.yaml``: the plugin switched on or off, a model that nobody asks, and the section about us."""
-    home = Path(os.environ["HERMES_HOME"])
-    home.mkdir(exist_ok=True)
-    settings = {
-        "plugins": {"enabled": [PLUGIN] if plugin else []},
-        "model": {"provider": "custom", "default": "none", "base_url": "http://127.0.0.1:9/v1", "api_key": "none"},
-        "checkpoints": {"enabled": True} | checkpoints,
-    }
-    (home / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
 
 
 class Callers:

@@ -1,41 +1,20 @@
 """A chat with the real Hermes in its own command line, with a scripted model behind it."""
 
-import json
 import re
 from pathlib import Path
 
-from installation import Installation, environment
+from installation import Installation, configure, environment
 from model_server import NAME, ModelServer
 from terminal import Terminal
 
-PLUGIN = "hermes-checkpoints"
 _IDLE = "(?<!⚕ )❯ "  # while it works the prompt has something before it
 _ENTRY = re.compile(r"^ +(\d+)\. +([0-9a-f]{7,}) ", re.MULTILINE)
 
 
-def configure(home: Path, model: ModelServer, **checkpoints: object) -> dict[str, str]:
-    """Settings of a new Hermes in ``home``; the environment in which it is to be started.
-
-    Nothing is looked up, downloaded or installed: what would be is switched off, and no proxy is there.
-    """
+def settled(home: Path, model: ModelServer) -> dict[str, str]:
+    """A new Hermes in ``home`` that asks this model; the environment to start it in, with a proxy that is nowhere."""
     hermes_home = home / ".hermes"
-    hermes_home.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "model": {
-            "provider": "custom",
-            "default": NAME,
-            "base_url": model.url,
-            "api_key": "none",
-            "context_length": 128_000,
-        },
-        "plugins": {"enabled": [PLUGIN]},
-        "checkpoints": {"enabled": True} | checkpoints,
-        "approvals": {"mode": "off"},
-        "model_catalog": {"enabled": False},
-        "curator": {"enabled": False},
-        "security": {"allow_lazy_installs": False, "tirith_enabled": False},
-    }
-    (hermes_home / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    configure(hermes_home, model={"default": NAME, "base_url": model.url})
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     alone = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return environment({"HOME": str(home), "HERMES_HOME": str(hermes_home)} | nowhere | alone)

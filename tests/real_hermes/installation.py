@@ -52,6 +52,28 @@ class Installation:
         return done.stdout
 
 
+def configure(
+    hermes_home: Path | None = None, *, plugin: bool = True, model: dict[str, Any] | None = None, **checkpoints: Any
+) -> None:
+    """Write ``config.yaml``: the plugin on or off, the section about us, a model (by default one that nobody reaches).
+
+    Nothing is asked, looked up, downloaded or installed: what would be is switched off.
+    """
+    hermes_home = hermes_home or Path(os.environ["HERMES_HOME"])
+    hermes_home.mkdir(parents=True, exist_ok=True)
+    nobody = {"default": "none", "base_url": "http://127.0.0.1:9/v1"}
+    settings = {
+        "plugins": {"enabled": ["hermes-checkpoints"] if plugin else []},
+        "model": {"provider": "custom", "api_key": "none", "context_length": 128_000} | (model or nobody),
+        "checkpoints": {"enabled": True} | checkpoints,
+        "approvals": {"mode": "off"},
+        "model_catalog": {"enabled": False},
+        "curator": {"enabled": False},
+        "security": {"allow_lazy_installs": False, "tirith_enabled": False},
+    }
+    (hermes_home / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
+
+
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """The test's own environment (a home of its own), and what is added to it."""
     return os.environ | {"PYTHONWARNINGS": "ignore"} | (more or {})

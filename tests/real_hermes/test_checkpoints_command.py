@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from callers import HERE, Conversation, configure
+from callers import HERE, Conversation
 from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.trees import populate
 from hermes_checkpoints.testing.witness import difference, picture
-from installation import environment
+from installation import configure, environment
 from trees import put
 
 DAY = 86400

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat import Chat, configure
+from chat import Chat, settled
 from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
 from installation import environment
@@ -183,7 +183,7 @@ def test_in_a_conversation_a_rollback_can_be_taken_back(installation, fresh_dire
     (workspace / "notes").write_text("first\n")
     call = Call("write_file", {"path": "notes", "content": "second\n"})
     with ModelServer({"Change it": [[call], "It is changed."]}) as model:
-        env = configure(fresh_directory / "home", model)
+        env = settled(fresh_directory / "home", model)
         with Chat(installation, workspace, env) as chat:
             chat.ask("Change it", "It is changed.")
             chat.type("/checkpoints")

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from callers import HERE, Conversation, configure
+from callers import HERE, Conversation
 from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
-from installation import environment
+from installation import configure, environment
 from trees import put
 
 DAY = 86400

@@ -92,7 +92,7 @@ def test_agents_that_start_together_all_get_their_first_snapshot(agent, fresh_di
 
 
 def test_agents_in_several_workspaces_do_not_destroy_each_others_snapshots(agent, fresh_directory):
-    """hermes 65349: a gc of one deletes what another has stored and not yet named."""
+    """hermes 65349: a gc of one deletes what another has stored and not yet named; then no gc ever succeeds again."""
     files, turns = [1000, 1, 1, 1], [4, 16, 16, 16]  # who has little to do comes to its next gc sooner
 
     def work(hermes, workspace, files, turns):
@@ -115,6 +115,13 @@ def test_agents_in_several_workspaces_do_not_destroy_each_others_snapshots(agent
         assert hermes.take(workspace)
     with ThreadPoolExecutor() as at_once:
         assert [*at_once.map(work, agents.values(), agents, files, turns)] == ["all came back"] * 4
+    hermes.call("prune_checkpoints")
+    size = stored()
+    for _ in range(8):
+        put(workspace, "large", os.urandom(MB))
+        assert hermes.take(workspace)
+    hermes.call("prune_checkpoints")
+    assert stored() < size + 5 * MB, "what is forgotten is never given back again"
 
 
 def test_an_unmounted_volume_is_not_taken_for_a_deleted_workspace(agent, fresh_directory, volume):

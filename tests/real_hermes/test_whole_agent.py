@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from chat import Chat, configure
+from chat import Chat, settled
 from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
 from model_server import UNASKED, Call, ModelServer
@@ -83,7 +83,7 @@ def home(on_filesystem):
 @ON_BOTH
 def test_no_state_that_the_agent_went_through_is_lost_to_its_user(installation, home, project, backend):
     with ModelServer(SCRIPT, look=lambda: picture(project)) as model:
-        with Chat(installation, project, configure(home, model)) as chat:
+        with Chat(installation, project, settled(home, model)) as chat:
             chat.ask("Write the parser", PARSER)
             parsed = picture(project)
             chat.ask("Tidy up", TIDY)
@@ -128,7 +128,7 @@ def test_no_state_that_the_agent_went_through_is_lost_to_its_user(installation, 
 @ON_BOTH
 def test_what_one_session_saved_is_there_for_the_next(installation, home, project, backend):
     with ModelServer(SCRIPT, look=lambda: picture(project)) as model:
-        env = configure(home, model)
+        env = settled(home, model)
         with Chat(installation, project, env) as chat:
             chat.ask("Write the parser", PARSER)
             chat.ask("Tidy up", TIDY)
@@ -156,7 +156,7 @@ def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installati
     }
     start = picture(project)
     with ModelServer(script) as model:
-        env = configure(home, model)
+        env = settled(home, model)
         with Chat(installation, project, env) as chat:
             chat.type("Begin")
             store = home / ".hermes" / "checkpoints" / "store"
@@ -181,7 +181,7 @@ def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installati
 @pytest.mark.parametrize("filesystem", ["ext4"], indirect=True)
 def test_what_a_rollback_could_not_take_back_is_told_where_the_user_looks(installation, home, project):
     script = {"Make it large": [[shell("echo small > small; cp data/large second")], "It is large."]}
-    with ModelServer(script) as model, Chat(installation, project, configure(home, model)) as chat:
+    with ModelServer(script) as model, Chat(installation, project, settled(home, model)) as chat:
         chat.ask("Make it large", "It is large.")
         shown = chat.restore("1")
         assert not (project / "small").exists()
@@ -191,7 +191,7 @@ def test_what_a_rollback_could_not_take_back_is_told_where_the_user_looks(instal
 
 @pytest.mark.parametrize("filesystem", ["ext4"], indirect=True)
 def test_the_checkpoints_of_one_request_are_told_from_those_of_the_next(installation, home, project):
-    with ModelServer(SCRIPT) as model, Chat(installation, project, configure(home, model)) as chat:
+    with ModelServer(SCRIPT) as model, Chat(installation, project, settled(home, model)) as chat:
         chat.ask("Write the parser", PARSER)
         chat.ask("Tidy up", TIDY)
     with Engine(store=home / ".hermes" / "checkpoints") as engine:

@@ -79,10 +79,16 @@ def in_words(diffs: Iterable[FileDiff]) -> tuple[str, str]:
         size += len(diff.text)
         if size <= _MOST_TEXT:
             pieces.append(diff.text)
-    text = b"".join(pieces).decode("utf-8", "backslashreplace")
+    text = _harmless_lines(b"".join(pieces).decode("utf-8", "surrogateescape"))
     if len(pieces) < len(rows):
         text += f"\n… and {len(rows) - len(pieces)} more files, which are too much to show\n"
     return _stat(rows), text.rstrip("\n")
+
+
+def _harmless_lines(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "\n".join("\t".join(map(harmless, line.split("\t"))) for line in text.split("\n"))
 
 
 def _stat(rows: Sequence[FileDiff]) -> str:
