@@ -2,6 +2,7 @@
 
 import pytest
 
+from checkpoints import Checkpoints
 from hermes_checkpoints import hermes
 from trees import BACKENDS
 
@@ -51,3 +52,17 @@ def turn(manager, project):
         return manager.last_outcome["hash"]
 
     return begin
+
+
+@pytest.fixture(params=BACKENDS)
+def made(request, fresh_directory):
+    """A base and workspaces for maintenance, with each backend."""
+    return Checkpoints(fresh_directory, request.param)
+
+
+@pytest.fixture
+def old(fresh_directory):
+    """Likewise, for what no backend has a part in."""
+    checkpoints = Checkpoints(fresh_directory, "shadow-git")
+    checkpoints.base.mkdir()
+    return checkpoints

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints import DAY, MB, NOTHING, Checkpoints
+from checkpoints import DAY, MB, NOTHING
 from hermes_checkpoints import hermes
 from hermes_checkpoints.hermes.figures import store_status
 from hermes_checkpoints.hermes.maintenance import (
@@ -19,7 +19,7 @@ from hermes_checkpoints.hermes.maintenance import (
     prune_checkpoints,
 )
 from hermes_checkpoints.kit.store.locks import locked
-from trees import BACKENDS, put, seconds
+from trees import put, seconds
 
 EMPTY = {
     **dict.fromkeys(("total_size_bytes", "store_size_bytes", "legacy_size_bytes", "project_count"), 0),
@@ -27,19 +27,6 @@ EMPTY = {
     "legacy_archives": [],
     "pre_v2_projects": [],
 }
-
-
-@pytest.fixture(params=BACKENDS)
-def made(request, fresh_directory):
-    return Checkpoints(fresh_directory, request.param)
-
-
-@pytest.fixture
-def old(fresh_directory):
-    """For what no backend has a part in."""
-    checkpoints = Checkpoints(fresh_directory, "shadow-git")
-    checkpoints.base.mkdir()
-    return checkpoints
 
 
 def test_a_start_up_forgets_what_is_gone_and_stale_and_leaves_the_reclaiming_to_others(made):

@@ -8,23 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints import MB, NOTHING, Checkpoints, counts
+from checkpoints import MB, NOTHING, counts
 from hermes_checkpoints.hermes.figures import store_status
 from hermes_checkpoints.hermes.maintenance import maybe_auto_prune_checkpoints, prune_checkpoints
-from trees import BACKENDS, put
-
-
-@pytest.fixture(params=BACKENDS)
-def made(request, fresh_directory):
-    return Checkpoints(fresh_directory, request.param)
-
-
-@pytest.fixture
-def old(fresh_directory):
-    """For what no backend has a part in."""
-    checkpoints = Checkpoints(fresh_directory, "shadow-git")
-    checkpoints.base.mkdir()
-    return checkpoints
+from trees import put
 
 
 def test_a_workspace_that_is_gone_is_forgotten_and_its_space_comes_back(made):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from faults import STOCK, Agent
+from hermes_checkpoints import Engine
 from installation import VERSION, install
 from trees import BACKENDS
 
@@ -59,3 +60,22 @@ def workspace(fresh_directory):
     directory = fresh_directory / "project"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """Each backend of ours in turn."""
+    return request.param
+
+
+@pytest.fixture
+def engine(backend):
+    """An engine on the store that Hermes will find."""
+    with Engine(backend=backend) as opened:
+        yield opened
+
+
+@pytest.fixture
+def base(engine):
+    """Where that store is."""
+    return engine.settings.base

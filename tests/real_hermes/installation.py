@@ -21,26 +21,20 @@ class Installation:
         self.hermes = directory / "bin" / "hermes"
         self.checkpoints = directory / "bin" / "hermes-checkpoints"
 
-    def run(self, code: str, given: Any = None, *, env: dict[str, str] | None = None, cwd: Path | None = None) -> Any:
+    def run(self, code: str, given: Any = None, **more: Any) -> Any:
         """Run Python code in it; ``given`` is JSON on its standard input, the answer the last line that it prints."""
-        done = subprocess.run(
-            [self.python, "-c", code],
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            env=environment(env),
-            cwd=cwd,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(self._output([self.python, "-c", code], json.dumps(given), **more).splitlines()[-1])
 
-    def command(self, *words: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    def command(self, *words: str, **more: Any) -> str:
         """What ``hermes WORDS`` prints."""
+        return self._output([self.hermes, *words], "", **more)
+
+    def _output(
+        self, command: list[str | Path], given: str, *, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> str:
         done = subprocess.run(
-            [self.hermes, *words],
-            stdin=subprocess.DEVNULL,
+            command,
+            input=given,
             capture_output=True,
             text=True,
             env=environment(env),

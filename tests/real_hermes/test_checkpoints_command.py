@@ -21,17 +21,6 @@ DAY = 86400
 MB = 1 << 20
 
 
-@pytest.fixture(params=["shadow-git", "cow"])
-def engine(request):
-    with Engine(backend=request.param) as opened:
-        yield opened
-
-
-@pytest.fixture
-def base(engine):
-    return engine.settings.base
-
-
 class Protected(NamedTuple):
     """A workspace, and what it held at each of its snapshots."""
 

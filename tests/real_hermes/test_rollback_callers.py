@@ -14,18 +14,6 @@ from trees import put, rich
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    directory = tmp_path / "project"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture(params=["shadow-git", "cow"])
-def backend(request):
-    return request.param
-
-
-@pytest.fixture
 def hermes(installation, workspace, backend):
     """The command line and the gateway, with the plugin switched on."""
     configure(backend=backend)

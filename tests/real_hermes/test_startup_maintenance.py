@@ -8,23 +8,11 @@ import time
 import pytest
 
 from callers import HERE, Conversation
-from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
 from installation import configure, environment
 from trees import put
 
 DAY = 86400
-
-
-@pytest.fixture(params=["shadow-git", "cow"])
-def engine(request):
-    with Engine(backend=request.param) as opened:
-        yield opened
-
-
-@pytest.fixture
-def base(engine):
-    return engine.settings.base
 
 
 @pytest.fixture(params=["load_plugins start_cli", "start_gateway"])
