@@ -115,7 +115,7 @@ class Storing(Batch):
         return False
 
     def _may_copy(self, size: int) -> bool:
-        return not self._limit or size <= self._limit
+        return self.any_size or not self._limit or size <= self._limit
 
     def _pack(self, data: bytes) -> Packed:
         where = Packed(self._batch, self._end, len(data), digest_of(data))

@@ -32,7 +32,14 @@ def is_foreign(backend: Backend | type[Backend]) -> bool:
 
 
 def changes(since: Held, until: Held | None, scope: Scope = Scope()) -> Iterator[Change]:
-    """As ``Backend.changes``, with snapshots of any two backends, or the live workspace (``None``)."""
+    """As ``Backend.changes``, with snapshots of any two backends, or the live workspace (``None``).
+
+    In a workspace that was removed there is nothing.
+    """
+    if until is None and not since.backend.place.workspace.exists():
+        held = ((path, entry) for path, entry in since.backend.entries(since.snapshot) if path and entry.held)
+        yield from (Change(path, entry, None) for path, entry in held)
+        return
     if until is None:
         found = since.backend.changes(since.snapshot, scope=scope)
     elif until.backend is since.backend:

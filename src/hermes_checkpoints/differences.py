@@ -10,7 +10,7 @@ from hermes_checkpoints.contract import Backend, Change, Entry, Kind, Scope, Wor
 from hermes_checkpoints.kit.walk.descent import Descent
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular
 from hermes_checkpoints.results import FileDiff
-from hermes_checkpoints.textdiff import Side, unified
+from hermes_checkpoints.textdiff import Side, quoted, unified
 
 # Nobody reads the text of a larger change; it is named as a binary one is.
 MAX_TEXT = 32 * 1024 * 1024
@@ -26,19 +26,32 @@ def file_diffs(since: Held, workspace: Path, scope: Scope, paths: tuple[str, ...
         raise WorkspaceError(f"cannot read {workspace}: {error.strerror}. Nothing was changed.") from error
     with descent:
         for change in across.changes(since, None, scope):
-            if within(change.path, paths) and (_shows(change.before) or _shows(change.after)):
-                yield unified(change.path, _held(since.backend, change.before), _living(descent, change))
+            if not within(change.path, paths) or not (_shows(change.before) or _shows(change.after)):
+                continue
+            yield _left_out(change) or unified(
+                change.path, _held(since.backend, change.before), _living(descent, change)
+            )
 
 
 def held_diffs(since: Held, until: Held) -> Iterator[FileDiff]:
     """The files and links that differ between two snapshots."""
     for change in across.changes(since, until):
         if _shows(change.before) or _shows(change.after):
-            yield unified(change.path, _held(since.backend, change.before), _held(until.backend, change.after))
+            held = _held(since.backend, change.before), _held(until.backend, change.after)
+            yield _left_out(change) or unified(change.path, *held)
 
 
 def _shows(entry: Entry | None) -> bool:
     return entry is not None and entry.kind in (Kind.FILE, Kind.LINK)
+
+
+def _left_out(change: Change) -> FileDiff | None:
+    """What is there and not held did not come or go; a line that no patch program minds says so."""
+    for entry, when in ((change.before, b"then it was"), (change.after, b"now it is")):
+        if entry is not None and not entry.held:
+            text = b"# %s is not compared: %s %s\n" % (quoted(os.fsencode(change.path)), when, entry.key)
+            return FileDiff(change.path, text, 0, 0)
+    return None
 
 
 def _held(backend: Backend, entry: Entry | None) -> Side | None:

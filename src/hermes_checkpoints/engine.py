@@ -46,13 +46,13 @@ from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import redoable, undoable
-from hermes_checkpoints.policy.plan import Keep, Plan, nothing
+from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing
 from hermes_checkpoints.policy.references import resolve
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.records import records, touch_record
 from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import Rollback, held_in, preview, roll_back
-from hermes_checkpoints.settings import home_directory, read_settings
+from hermes_checkpoints.settings import Settings, home_directory, read_settings
 from hermes_checkpoints.survey import content, describe, enclosing
 from hermes_checkpoints.upkeep.forgetting import workspace_lock
 from hermes_checkpoints.upkeep.upkeep import Upkeep
@@ -70,6 +70,7 @@ class Engine:
         backend: str | type[Backend] | None = None,
         scope: Scope | None = None,
         limits: Limits | None = None,
+        settings: Settings | None = None,
         progress: Progress = silent,
         wait: float = DEFAULT_WAIT,
     ) -> None:
@@ -80,11 +81,11 @@ class Engine:
         ``None`` for ``HERMES_CHECKPOINT_BACKEND``, the configuration, what the
         workspace already uses, or what its filesystem deserves. ``limits``
         (``hermes_checkpoints.Limits``): what is kept, all of it instead of what
-        the store's configuration says. ``wait``: seconds to wait for another
+        the store's configuration says. ``settings``: all of these at once. ``wait``: seconds to wait for another
         process before ``StoreBusy``.
         """
         name, given = (backend, None) if backend is None or isinstance(backend, str) else (None, backend)
-        self.settings = read_settings(store, name, scope, limits)
+        self.settings = settings or read_settings(store, name, scope, limits)
         self._opener = Opener(self.settings, given)
         self._progress = progress
         self._wait = wait
@@ -197,7 +198,7 @@ class Engine:
         *,
         times: bool = False,
         setuid: bool = False,
-        keep: Keep = nothing,
+        keep: Keep = keep_nothing,
     ) -> results.Restored:
         """Make the workspace, or the given literal paths of it, what the snapshot holds.
 
@@ -284,9 +285,7 @@ class Engine:
 
     def _declined(self, place: Place) -> str | None:
         reason = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
-        if reason is None and not place.workspace.is_dir():
-            reason = "it is not a directory"
-        return reason
+        return reason or (None if place.workspace.is_dir() else "it is not a directory")
 
     def _alone(self, place: Place) -> AbstractContextManager[int]:
         return locked(workspace_lock(place), wait=self._wait)

@@ -17,6 +17,8 @@ _PREFIX = "legacy-"
 # Nothing else is ours to remove: a store may be made in a directory where somebody keeps "legacy-app".
 _ARCHIVE = re.compile(r"legacy-\d{8}-\d{6}")
 _REPOSITORY = re.compile("[0-9a-f]{16}")
+WORKSPACE_NOTE = "HERMES_WORKDIR"
+"""The file in a repository of that time that names its workspace."""
 
 
 def move_pre_v2(base: Path) -> None:
@@ -40,17 +42,18 @@ def move_pre_v2(base: Path) -> None:
 def pre_v2(base: Path) -> Iterator[Path]:
     """The repositories of that time that stand where Hermes made them. Raises ``StoreError``."""
     for child in _directories(base):
-        if _REPOSITORY.fullmatch(child.name) and all((child / mark).is_file() for mark in ("HEAD", "HERMES_WORKDIR")):
+        if _REPOSITORY.fullmatch(child.name) and all((child / mark).is_file() for mark in ("HEAD", WORKSPACE_NOTE)):
             yield child
 
 
-def archives(base: Path) -> Sequence[Archive]:
-    """Every archive, the oldest first: bytes on disk, and when something was put into it last."""
+def archives(base: Path, *, measure: bool = True) -> Sequence[Archive]:
+    """Every archive, the oldest first: bytes on disk (0 unless measured), and when something was put into it last."""
     found = []
     for child in _directories(base):
         if _ARCHIVE.fullmatch(child.name):
             with suppress(FileNotFoundError):
-                found.append(Archive(child, space_of(child).real, child.lstat().st_mtime))
+                size = space_of(child).real if measure else 0
+                found.append(Archive(child, size, child.lstat().st_mtime))
     return sorted(found, key=lambda archive: (archive.mtime, archive.path))
 
 

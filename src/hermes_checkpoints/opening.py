@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hermes_checkpoints import plugins
@@ -21,6 +22,7 @@ from hermes_checkpoints.contract import (
     StoreRefused,
     Suitability,
 )
+from hermes_checkpoints.kit.store.format import FORMAT_FILE
 from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.legacy import move_pre_v2
 from hermes_checkpoints.records import read_record, touch_record
@@ -44,7 +46,7 @@ class Opener:
         self._given = given
         self._classes: dict[str, type[Backend]] = {given.name: given} if given is not None else {}
         self._open: dict[tuple[str, Path], Backend] = {}
-        self._identities: dict[tuple[str, Path], tuple[int, int] | None] = {}
+        self._identities: dict[tuple[str, Path], tuple[int, int, int] | None] = {}
         self._choices: dict[Path, Choice] = {}
         self._foreigners: list[str] | None = None
 
@@ -227,13 +229,16 @@ class Opener:
             self._open.popitem()[1].close()
 
 
-def _identity(home: Path) -> tuple[int, int] | None:
-    """What tells a directory from another one of its name."""
+def _identity(home: Path) -> tuple[int, int, int] | None:
+    """What tells a backend's home from another one of its name; inodes alone are used again."""
     try:
         status = home.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    made = 0
+    with suppress(OSError):  # another program's has no such file
+        made = (home / FORMAT_FILE).stat().st_mtime_ns
+    return status.st_dev, status.st_ino, made
 
 
 def _shortfall(fitness: Fitness) -> str:

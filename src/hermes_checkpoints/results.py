@@ -70,6 +70,8 @@ class Restored:
     """Differs from the snapshot and was left as it is, with the reason."""
     failed: Sequence[Failure] = ()
     """Should have been changed and could not be; as it was before."""
+    left_out: Sequence[LeftOut] = ()
+    """What was there and is in no snapshot, so it stayed."""
 
 
 @dataclass(frozen=True, slots=True)

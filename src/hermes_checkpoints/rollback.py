@@ -33,7 +33,7 @@ from hermes_checkpoints.contract import (
     within,
 )
 from hermes_checkpoints.evidence import HermesThen, RulesOfThen
-from hermes_checkpoints.policy.plan import Keep, Plan, make_plan, nothing
+from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing, make_plan
 from hermes_checkpoints.restore import SET_ID, Options, apply
 from hermes_checkpoints.results import Restored
 
@@ -47,7 +47,7 @@ class Rollback:
     options: Options
     reference: Held | None = None
     """Given to ``undo``: what differs from that snapshot was edited since, and is kept."""
-    keep: Keep = nothing
+    keep: Keep = keep_nothing
     """What the caller wants kept on top of that."""
 
 
@@ -65,18 +65,17 @@ def preview(
     """
     if is_foreign(backend) and Capability.STORES_LARGE_FILES_FREELY in saving.capabilities:
         scope = replace(scope, max_file_size=0)  # as the safety snapshot will see the workspace
-    live, limit = _live_changes(backend, scope, target), scope.max_file_size
+    live = _live_changes(backend, scope, target)
     too_large = (one.path for one in live if one.before == Entry.left_out(Reason.TOO_LARGE))
     if grown := _grown(backend, target, paths, too_large):
-        scope = replace(scope, max_file_size=grown)
+        scope = replace(scope, anyway=grown)
         live = _live_changes(backend, scope, target)
     if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
     if reference is None:
-        ours = _keep_unknown(backend, target, scope, live)
+        keep = _keep_unknown(backend, target, scope, live)
     else:
-        ours = _keep_edits(across.changes(reference, None, scope))
-    keep = _any_of(ours, _keep_larger(limit) if grown else nothing)
+        keep = _keep_edits(across.changes(reference, None, scope))
     return make_plan(target, live, paths, keep, take_back=reference is not None)
 
 
@@ -102,16 +101,15 @@ def roll_back(
             preview(backend, type(saving), scope, target, restoring.paths, reference)
         safety = _save_first(saving, scope, restoring, progress, growing)
         held = (left.path for left in safety.left_out if left.reason is Reason.TOO_LARGE)
-        if grown := _grown(backend, target, restoring.paths, held):
-            saving.forget([safety.latest.id])
-            safety = _save_first(saving, replace(scope, max_file_size=grown), restoring, progress, growing)
+        if grown := _grown(backend, target, restoring.paths, held, asked.keep):
+            safety = _save_those_too(saving, replace(scope, anyway=grown), restoring, progress, growing, safety)
         present = Held(saving, safety.latest.id)
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         if reference is None:
             ours = _keep_unknown(backend, target, scope, changes)
         else:
             ours = _keep_edits(across.changes(reference, present))
-        keep = _any_of(ours, asked.keep, _keep_larger(scope.max_file_size) if grown else nothing)
+        keep = _either(ours, asked.keep)
         plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
     except BaseException:
         if made:
@@ -119,7 +117,7 @@ def roll_back(
         raise
     done = apply(plan, place.workspace, backend, safety.stamp, asked.options)
     backend.restored(target.id, done.stamps)
-    return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed)
+    return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed, safety.left_out)
 
 
 def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
@@ -144,27 +142,29 @@ def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: 
         ) from error
 
 
-def _grown(backend: Backend, target: Snapshot, selected: tuple[str, ...], too_large: Iterable[str]) -> int:
-    """The limit that lets a safety snapshot hold what the target holds, and what has grown over the limit since.
+def _save_those_too(
+    backend: Backend, scope: Scope, restoring: Restoring, progress: Progress, growing: Growing, first: Saved
+) -> Saved:
+    """A safety snapshot that holds what the first one left out for its size; the first one where there is no room."""
+    try:
+        safety = _save_first(backend, scope, restoring, progress, growing)
+    except RestoreRefused:
+        return first  # those files stay as they are, then
+    backend.forget([first.latest.id])
+    return safety
 
-    Bytes; 0 when there is none. Without it such a file could not be put back.
-    """
-    sizes = [0]
+
+def _grown(
+    backend: Backend, target: Snapshot, selected: tuple[str, ...], too_large: Iterable[str], keep: Keep = keep_nothing
+) -> frozenset[str]:
+    """Of the files that are too large now, those that the target holds and that are to come back: they have grown."""
+    found = set()
     for path in too_large:
-        with suppress(PathNotFound, OSError):
-            if within(path, selected) and backend.entry(target.id, path).held:
-                sizes.append((backend.place.workspace / path).lstat().st_size)
-    return max(sizes)
-
-
-def _keep_larger(limit: int) -> Keep:
-    """Keeps files that the safety snapshot holds beyond the limit only because others had to be: they are new."""
-    why = f"it is {Reason.TOO_LARGE}"
-    return lambda change: why if change.after is None and change.before and change.before.size > limit else None
-
-
-def _any_of(*keeps: Keep) -> Keep:
-    return lambda change: next((why for keep in keeps if (why := keep(change)) is not None), None)
+        with suppress(PathNotFound):
+            now, then = Entry.left_out(Reason.TOO_LARGE), backend.entry(target.id, path)
+            if then.held and within(path, selected) and keep(Change(path, now, then)) is None:
+                found.add(path)
+    return frozenset(found)
 
 
 def _make_root(workspace: Path) -> bool:
@@ -198,10 +198,12 @@ def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], chan
 
 
 def _live_changes(backend: Backend, scope: Scope, target: Snapshot) -> list[Change]:
-    """From what is there to the target; of a workspace that was removed, nothing is there."""
-    if not backend.place.workspace.exists():
-        return [Change(path, None, entry) for path, entry in backend.entries(target.id) if path and entry.held]
+    """From what is there to the target."""
     return _towards(backend, _reversed(across.changes(Held(backend, target.id), None, scope)))
+
+
+def _either(one: Keep, other: Keep) -> Keep:
+    return lambda change: one(change) or other(change)
 
 
 def _towards(backend: Backend, changes: Iterator[Change]) -> list[Change]:

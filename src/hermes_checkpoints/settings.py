@@ -11,7 +11,7 @@ from hermes_checkpoints.contract import CheckpointError, Scope
 from hermes_checkpoints.policy.retention import Limits
 
 AUTO = "auto"
-_MB = 1 << 20
+MB = 1 << 20
 _KEYS = frozenset(
     "backend exclude max_file_size_mb max_snapshots keep_hourly keep_daily max_total_size_mb min_free_disk "
     "retention_days".split()
@@ -44,7 +44,7 @@ def home_directory(environ: Mapping[str, str]) -> Path:
 
 def hermes_home(environ: Mapping[str, str]) -> Path:
     """Hermes's own directory: ``HERMES_HOME``, else ``~/.hermes``."""
-    return Path(environ.get("HERMES_HOME") or home_directory(environ) / ".hermes")
+    return Path(environ.get("HERMES_HOME", "").strip() or home_directory(environ) / ".hermes")
 
 
 def read_settings(
@@ -108,7 +108,7 @@ def _limits(config: Mapping[str, object]) -> Limits:
         max_snapshots=int(_number(config, "max_snapshots", usual.max_snapshots, least=1)),
         keep_hourly=int(_number(config, "keep_hourly", usual.keep_hourly)),
         keep_daily=int(_number(config, "keep_daily", usual.keep_daily)),
-        max_total_size=math.ceil(_number(config, "max_total_size_mb", usual.max_total_size / _MB) * _MB),
+        max_total_size=math.ceil(_number(config, "max_total_size_mb", usual.max_total_size / MB) * MB),
         min_free_disk=_number(config, "min_free_disk", usual.min_free_disk, most=1),
         retention_days=_number(config, "retention_days", usual.retention_days),
     )
@@ -116,8 +116,8 @@ def _limits(config: Mapping[str, object]) -> Limits:
 
 def _scope(config: Mapping[str, object]) -> Scope:
     usual = Scope()
-    megabytes = _number(config, "max_file_size_mb", usual.max_file_size / _MB)
+    megabytes = _number(config, "max_file_size_mb", usual.max_file_size / MB)
     more = config.get("exclude", [])
     if not isinstance(more, list) or not all(isinstance(pattern, str) for pattern in more):
         raise CheckpointError("exclude in config.toml must be a list of patterns. Nothing was changed.")
-    return Scope((*usual.excludes, *more), int(megabytes * _MB))
+    return Scope((*usual.excludes, *more), int(megabytes * MB))

@@ -28,7 +28,10 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 def _octal(character: str) -> str:
     """The bytes of a character as git writes them."""
-    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+    is_byte = "\udc80" <= character <= "\udcff"
+    return "".join(
+        f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+    )
 
 
 def portable(name: str) -> str:

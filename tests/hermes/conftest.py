@@ -1,9 +1,16 @@
 """The drop-in for Hermes in our own process; there is no Hermes in it."""
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from weakref import WeakKeyDictionary
+
 import pytest
 
 from checkpoints import Checkpoints
 from hermes_checkpoints import hermes
+from hermes_checkpoints.hermes import plugin, requests
+from hermes_stand_in import PLACE
 from trees import BACKENDS
 
 
@@ -13,6 +20,12 @@ def base(clean_environment, monkeypatch):
     directory = clean_environment / ".hermes" / "checkpoints"
     monkeypatch.setattr(hermes, "CHECKPOINT_BASE", directory)
     return directory
+
+
+@pytest.fixture(autouse=True)
+def no_other_agents(monkeypatch):
+    """The agents of earlier tests are not of this process, for whoever asks which there are."""
+    monkeypatch.setattr(requests, "_managers", WeakKeyDictionary())
 
 
 @pytest.fixture(params=BACKENDS)
@@ -66,3 +79,36 @@ def old(fresh_directory):
     checkpoints = Checkpoints(fresh_directory, "shadow-git")
     checkpoints.base.mkdir()
     return checkpoints
+
+
+@pytest.fixture
+def stock(monkeypatch):
+    """Hermes's own module, imported already, in its package."""
+    tools, own = ModuleType("tools"), ModuleType(PLACE)
+    tools.__path__, tools.checkpoint_manager = [], own
+    monkeypatch.setitem(sys.modules, "tools", tools)
+    monkeypatch.setitem(sys.modules, PLACE, own)
+    yield own
+    plugin.uninstall()
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """The configuration that Hermes would read, with the plugin enabled; the section about checkpoints."""
+    section = {"enabled": True}
+    package, module = ModuleType("hermes_cli"), ModuleType("hermes_cli.config")
+    package.__spec__ = ModuleSpec("hermes_cli", None)
+    module.load_config = lambda: {"checkpoints": section, "plugins": {"enabled": ["hermes-checkpoints"]}}
+    monkeypatch.setitem(sys.modules, "hermes_cli", package)
+    monkeypatch.setitem(sys.modules, "hermes_cli.config", module)
+    return section
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Where a conversation with Hermes is held."""
+    workspace = tmp_path / "project"
+    workspace.mkdir()
+    (workspace / "notes").write_text("first\n")
+    monkeypatch.setenv("TERMINAL_CWD", str(workspace))
+    return workspace

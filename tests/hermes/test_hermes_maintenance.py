@@ -11,12 +11,12 @@ import pytest
 
 from checkpoints import DAY, MB, NOTHING
 from hermes_checkpoints import hermes
-from hermes_checkpoints.hermes.figures import store_status
 from hermes_checkpoints.hermes.maintenance import (
     clear_all,
     clear_legacy,
     maybe_auto_prune_checkpoints,
     prune_checkpoints,
+    store_status,
 )
 from hermes_checkpoints.kit.store.locks import locked
 from trees import put, seconds

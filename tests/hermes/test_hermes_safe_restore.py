@@ -163,6 +163,7 @@ def test_a_file_made_by_the_agent_that_is_too_large_to_be_saved_stays_and_is_nam
     assert (project / "src/main.py").read_text() == "first\n"
     assert not (project / "just-small-enough").exists()
     assert (project / "large").exists() == (done["skipped_oversize"] == ["large"])
+    assert (project / "large").exists() or backend == "cow"  # it takes what can be cloned
     assert done["skipped_user_edits"] == []
     assert done["success"] is True
 

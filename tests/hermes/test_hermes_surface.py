@@ -129,12 +129,12 @@ def test_no_process_is_started_for_a_list(manager, project, turn, monkeypatch):
 
 def test_figures_of_a_huge_change_are_not_waited_for(manager, project, turn):
     turn()
-    for number in range(300):
+    for number in range(500):
         (project / f"{number}").write_text("x\n")
     turn()
     newest = manager.list_checkpoints(project)[0]
-    assert (newest["files_changed"], newest["insertions"]) == (300, 0)
-    assert "(300 files)" in hermes.format_checkpoint_list([newest], str(project))
+    assert (newest["files_changed"], newest["insertions"]) == (500, 0)
+    assert "(500 files)" in hermes.format_checkpoint_list([newest], str(project))
 
 
 def test_a_session_is_compared_with_what_it_began_with(manager, project, turn):

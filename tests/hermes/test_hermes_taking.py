@@ -41,7 +41,7 @@ def test_switched_off_it_takes_nothing_makes_nothing_and_still_lists(project, ba
     assert not base.exists()
 
 
-@pytest.mark.parametrize("directory", ["/", "~", "/root/../", "no/such/directory"])
+@pytest.mark.parametrize("directory", ["/", "~", "/usr/../", "no/such/directory"])
 def test_what_is_never_protected_is_refused_with_the_reason_and_told_once(manager, directory, caplog):
     for _ in range(3):
         manager.new_turn()
@@ -74,14 +74,14 @@ def test_nonsense_is_refused_and_nothing_is_raised(manager, directory):
     assert isinstance(manager.get_working_dir_for_path(directory), str)
 
 
-def test_one_unreadable_or_odd_file_costs_no_checkpoint_and_is_named(manager, project):
+def test_one_odd_or_very_large_file_costs_no_checkpoint_and_is_named(manager, project, backend):
     """hermes 78888, 103995."""
     os.mkfifo(project / "pipe")
     (project / "big").write_bytes(b"x" * ((10 << 20) + 1))
     assert manager.ensure_checkpoint(project)
     left_out = manager.last_outcome["left_out"]
     assert left_out.pop("pipe")
-    assert set(left_out) <= {"big"}  # cow takes it where it can be cloned
+    assert set(left_out) == {"big"} or (backend == "cow" and not left_out)  # it takes what can be cloned
 
 
 def test_the_owner_of_a_store_may_exclude_more_than_hermes_asks_for(manager, project, base):

@@ -12,9 +12,12 @@ _ENTRY = re.compile(r"^ +(\d+)\. +([0-9a-f]{7,}) ", re.MULTILINE)
 
 
 def settled(home: Path, model: ModelServer) -> dict[str, str]:
-    """A new Hermes in ``home`` that asks this model; the environment to start it in, with a proxy that is nowhere."""
+    """A new Hermes in ``home`` that asks this model; the environment to start it in, with a proxy that is nowhere.
+
+    Its configuration leaves checkpoints off: a ``Chat`` has them switched on by ``--checkpoints``.
+    """
     hermes_home = home / ".hermes"
-    configure(hermes_home, model={"default": NAME, "base_url": model.url})
+    configure(hermes_home, enabled=False, model={"default": NAME, "base_url": model.url})
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     alone = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return environment({"HOME": str(home), "HERMES_HOME": str(hermes_home)} | nowhere | alone)
@@ -24,7 +27,8 @@ class Chat(Terminal):
     """``hermes chat`` in a workspace, ready for the first prompt."""
 
     def __init__(self, installation: Installation, workspace: Path, env: dict[str, str], *words: str) -> None:
-        super().__init__(installation.hermes, "chat", "--toolsets", "file,terminal", *words, env=env, cwd=workspace)
+        command = (installation.hermes, "chat", "--checkpoints", "--toolsets", "file,terminal", *words)
+        super().__init__(*command, env=env, cwd=workspace)
         try:
             self.wait_for(_IDLE, 90)
         except AssertionError:

@@ -1,19 +1,26 @@
-"""Hermes's checkpoint module driven in a process of its own: calls go in as JSON, answers come back as JSON."""
+"""Hermes's checkpoint module driven in a process of its own: calls go in as JSON, answers come back as JSON.
+
+What is wrong with the driving raises no ``AssertionError``: that is what a fault of the module raises.
+"""
 
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hermes_checkpoints.testing.witness import picture
 from installation import Installation, environment
+from stores import MB, stored, usual_base
+from trees import put
 
 STOCK = "stock"
-MB = 1 << 20
 
 _PROCESS = """
 import json, sys
@@ -71,7 +78,8 @@ class Agent:
     def answer(self) -> Any:
         """The answer to the call that was begun."""
         line = self._process.stdout.readline()
-        assert line, f"the agent ended with status {self._process.wait()}"
+        if not line:
+            raise EOFError(f"the agent ended with status {self._process.wait()}")
         return json.loads(line)
 
     def call(self, name: str, /, **given: Any) -> Any:
@@ -101,13 +109,20 @@ class Agent:
     def restore(self, workspace: Path, wanted: str, path: str | None = None) -> dict[str, Any]:
         return self.call("restore", working_dir=str(workspace), commit_hash=wanted, file_path=path)
 
-    def kill_when(self, moment: Callable[[], bool]) -> bool:
-        """``kill -9`` it and all that it started at that moment of the call begun; False if it answered before."""
+    def kill_when(self, moment: Callable[[], bool]) -> None:
+        """``kill -9`` it and all that it started at that moment of the call begun; ``TimeoutError`` if it is done."""
+        self.pause_when(moment)
+        self.end()
+
+    def pause_when(self, moment: Callable[[], bool]) -> None:
+        """Have it stand still at that moment of the call begun, until ``go_on``; ``TimeoutError`` if it is done."""
         while not moment():
             if select.select([self._process.stdout], [], [], 0.0005)[0]:
-                return False
-        self.end()
-        return True
+                raise TimeoutError("it answered before it could be caught")
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
 
     def end(self) -> None:
         if self._process.poll() is None:
@@ -121,21 +136,22 @@ class Agent:
         self._process.stdin.flush()
 
 
-def base() -> Path:
-    """Where agents keep their snapshots."""
-    return Path(os.environ["HERMES_HOME"], "checkpoints")
-
-
-def stored() -> int:
-    """Bytes in the files of the store; while somebody writes there, what was seen of them."""
-    total = 0
-    for directory, _, names in os.walk(base()):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_size
-            except FileNotFoundError:
-                continue
-    return total
+def paused_in_a_snapshot(start: Callable[[], Agent], workspace: Path, *, first: bool = False) -> Agent:
+    """An agent amid a snapshot of many new files; with ``first``, of the first that there ever was."""
+    for files in (2000, 4000, 8000):
+        for number in range(files):
+            put(workspace, f"new/{number}", os.urandom(10_000))
+        hermes, size = start(), stored()
+        hermes.begin("ensure_checkpoint", working_dir=str(workspace))
+        try:
+            hermes.pause_when(lambda size=size: stored() > size + MB)
+        except TimeoutError:  # a fast machine
+            hermes.end()
+            if first:
+                shutil.rmtree(usual_base())
+        else:
+            return hermes
+    pytest.fail("8000 files were saved before anybody could look")
 
 
 def contents(workspace: Path) -> dict[str, bytes]:

@@ -1,51 +1,18 @@
 """``hermes checkpoints …`` loads no plugin: Hermes's own code goes over our store, and must not harm it."""
 
-import json
 import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from callers import HERE, Conversation
 from hermes_checkpoints import Engine
-from hermes_checkpoints.testing.trees import populate
 from hermes_checkpoints.testing.witness import difference, picture
 from installation import configure, environment
+from stores import DAY, age, protect
 from trees import put
-
-DAY = 86400
-MB = 1 << 20
-
-
-class Protected(NamedTuple):
-    """A workspace, and what it held at each of its snapshots."""
-
-    workspace: Path
-    pictures: dict[str, dict]
-
-    def assert_whole(self, engine):
-        """Every snapshot is listed, and a restore of it brings every byte back."""
-        assert {snapshot.id for snapshot in engine.list(self.workspace)} >= self.pictures.keys()
-        self.workspace.mkdir(exist_ok=True)
-        for snapshot, before in self.pictures.items():
-            engine.restore(self.workspace, snapshot)
-            assert difference(before, picture(self.workspace)) == []
-
-
-def protect(engine, workspace):
-    """A workspace with two snapshots of ours."""
-    workspace.mkdir()
-    populate(workspace)
-    put(workspace, "large.bin", os.urandom(MB + MB // 2))  # no store of it fits into one megabyte
-    pictures = {}
-    for turn in ("first", "second"):
-        put(workspace, "src/main.py", f"{turn}\n")
-        pictures[engine.snapshot(workspace, turn).snapshot.id] = picture(workspace)
-    return Protected(workspace, pictures)
 
 
 def let_hermes_take(installation, workspace):
@@ -55,13 +22,6 @@ def let_hermes_take(installation, workspace):
         hermes.ask("load_plugins")
         assert hermes.ask("serving") == "tools.checkpoint_manager"
         assert hermes.ask("take", reason="before patch")
-
-
-def age(base, days):
-    """Let all that is on record there have been used last so many days ago."""
-    for record in (base / "store" / "projects").glob("*.json"):
-        row = json.loads(record.read_text())
-        record.write_text(json.dumps(row | {"last_touch": time.time() - days * DAY}))
 
 
 def make_old_repository(base, name, workspace):

@@ -187,7 +187,9 @@ def test_in_a_conversation_a_rollback_can_be_taken_back(installation, fresh_dire
         with Chat(installation, workspace, env) as chat:
             chat.ask("Change it", "It is changed.")
             chat.type("/checkpoints")
-            chat.wait_for("1 of them, the newest ")
+            shown = chat.wait_for("1 of them, the newest ")
+            assert "switched on in this session" in shown
+            assert "✗" not in shown
             chat.restore("1")
             assert (workspace / "notes").read_text() == "first\n"
             chat.type("/checkpoints undo")

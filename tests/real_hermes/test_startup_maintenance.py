@@ -1,6 +1,5 @@
 """What Hermes does about old checkpoints when it starts: its command line and its gateway, over our engine."""
 
-import json
 import os
 import shutil
 import time
@@ -10,9 +9,8 @@ import pytest
 from callers import HERE, Conversation
 from hermes_checkpoints.testing.witness import difference, picture
 from installation import configure, environment
+from stores import DAY, age, ids, protect
 from trees import put
-
-DAY = 86400
 
 
 @pytest.fixture(params=["load_plugins start_cli", "start_gateway"])
@@ -30,32 +28,12 @@ def start(request, installation, tmp_path):
     return started
 
 
-def protect(engine, workspace, turns=3):
-    """A workspace with some snapshots, newest first."""
-    for turn in range(turns):
-        put(workspace, "src/main.py", f"{turn}\n")
-        engine.snapshot(workspace, f"turn {turn}")
-    return [snapshot.id for snapshot in engine.list(workspace)]
-
-
-def ids(engine, workspace):
-    return [snapshot.id for snapshot in engine.list(workspace)]
-
-
-def age(base, workspace, days):
-    """Let a workspace have been used last so many days ago."""
-    for record in (base / "store" / "projects").glob("*.json"):
-        row = json.loads(record.read_text())
-        if row["workdir"] == str(workspace):
-            record.write_text(json.dumps(row | {"last_touch": time.time() - days * DAY}))
-
-
 def test_a_start_forgets_what_is_gone_and_nothing_that_lives(engine, base, start, tmp_path):
     live, gone, idle = (tmp_path / name for name in ("live", "gone", "idle"))
-    held = {workspace: protect(engine, workspace) for workspace in (live, gone, idle)}
+    held = {workspace: protect(engine, workspace).ids for workspace in (live, gone, idle)}
     before = picture(live)
     shutil.rmtree(gone)
-    age(base, idle, 30)
+    age(base, 30, idle)
     start()
     assert ids(engine, live) == held[live]
     assert ids(engine, gone) == []
@@ -67,9 +45,9 @@ def test_a_start_forgets_what_is_gone_and_nothing_that_lives(engine, base, start
 
 def test_hermes_own_settings_say_what_a_start_forgets(engine, base, start, tmp_path):
     gone, idle = tmp_path / "gone", tmp_path / "idle"
-    held = {workspace: protect(engine, workspace) for workspace in (gone, idle)}
+    held = {workspace: protect(engine, workspace).ids for workspace in (gone, idle)}
     shutil.rmtree(gone)
-    age(base, idle, 30)
+    age(base, 30, idle)
     start(auto_prune=False)
     assert not (base / ".last_prune").exists()
     start(delete_orphans=False, retention_days=60)
@@ -88,7 +66,7 @@ def test_one_start_a_day_looks_after_the_store_and_a_broken_marker_is_none(engin
         start()
         assert ids(engine, gone) == [], said
         assert abs(time.time() - float(marker.read_text())) < DAY, said
-    held = protect(engine, tmp_path / "gone")
+    held = protect(engine, tmp_path / "gone").ids
     shutil.rmtree(tmp_path / "gone")
     start()
     assert ids(engine, tmp_path / "gone") == held
@@ -97,7 +75,7 @@ def test_one_start_a_day_looks_after_the_store_and_a_broken_marker_is_none(engin
 
 
 def test_a_store_that_cannot_be_used_does_not_keep_hermes_from_starting(engine, base, start, tmp_path):
-    held = protect(engine, tmp_path / "live")
+    held = protect(engine, tmp_path / "live").ids
     config = put(base, "store/config.toml", "max_snapshots = [\n")
     before = picture(base / "store")
     assert start()  # something is logged

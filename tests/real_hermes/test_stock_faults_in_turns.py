@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from faults import MB, base, contents, stored
+from faults import contents, paused_in_a_snapshot
 from filesystems import remove_tree
+from stores import MB, stored, usual_base
 from trees import put
 
 
@@ -23,30 +24,20 @@ def refused_things():
 
 def test_a_killed_first_snapshot_does_not_end_all_snapshots(agent, workspace):
     """A lock file stays behind that nobody ever removes. hermes 107149: 1,666 failures in five weeks."""
-    for number in range(2000):
-        put(workspace, f"{number}", os.urandom(10_000))
-    hermes = agent()
-    hermes.begin("ensure_checkpoint", working_dir=str(workspace))
-    assert hermes.kill_when(lambda: stored() > MB)
+    paused_in_a_snapshot(agent, workspace, first=True).end()
     hermes = agent()
     assert hermes.take(workspace)
     before = contents(workspace)
-    put(workspace, "0", "edited")
+    put(workspace, "new/0", "edited")
     assert hermes.restore(workspace, hermes.ids(workspace)[0])["success"]
     assert contents(workspace) == before
 
 
 def test_a_killed_turn_does_not_cost_the_snapshots_before_and_after_it(agent, workspace):
-    hermes = agent()
     put(workspace, "a", "1")
-    assert hermes.take(workspace)
+    assert agent().take(workspace)
     before = contents(workspace)
-    for number in range(2000):
-        put(workspace, f"new/{number}", os.urandom(10_000))
-    size = stored()
-    hermes.call("new_turn")
-    hermes.begin("ensure_checkpoint", working_dir=str(workspace))
-    assert hermes.kill_when(lambda: stored() > size + MB)
+    paused_in_a_snapshot(agent, workspace).end()
     hermes = agent()
     assert hermes.take(workspace)
     answer = hermes.restore(workspace, hermes.ids(workspace)[-1])
@@ -131,7 +122,7 @@ def test_a_turn_at_the_limit_does_not_write_the_whole_store_anew(agent, workspac
 
 def _inodes():
     """Every file of the store by what makes it another one when it is written anew, with its size."""
-    found = [path.lstat() for path in base().rglob("*") if path.is_file()]
+    found = [path.lstat() for path in usual_base().rglob("*") if path.is_file()]
     return {(status.st_ino, status.st_ctime_ns): status.st_size for status in found}
 
 

@@ -2,9 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
-from contextlib import suppress
 
 import pytest
 
@@ -12,6 +12,8 @@ from chat import Chat, settled
 from hermes_checkpoints import Engine
 from hermes_checkpoints.testing.witness import difference, picture
 from model_server import UNASKED, Call, ModelServer
+from stores import MB, stored
+from trees import put
 
 ON_BOTH = pytest.mark.parametrize(
     ("filesystem", "backend"), [("ext4", "shadow-git"), ("xfs", "cow")], indirect=["filesystem"]
@@ -120,8 +122,8 @@ def test_no_state_that_the_agent_went_through_is_lost_to_its_user(installation, 
         told = next(json.dumps(one) for one in model.requests if "Go on" in json.dumps(one["messages"]))
         assert "Begin anew" not in told  # what was rolled back is no longer in the model's mind
     log = (home / ".hermes" / "logs" / "agent.log").read_text().splitlines()
-    told = [line for line in log if "takes the place of tools.checkpoint_manager" in line]
-    assert len(told) == 1, told
+    told = [line for line in log if "takes the place of tools.checkpoint_manager" in line and " go to " in line]
+    assert len(told) == 1, log
     assert f" go to {backend}: " in told[0], told  # and why
 
 
@@ -144,8 +146,6 @@ def test_what_one_session_saved_is_there_for_the_next(installation, home, projec
 
 @ON_BOTH
 def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installation, home, project, backend):
-    for number in range(3000):
-        (project / "data" / str(number)).write_bytes(os.urandom(4096))
     shell_id = home / "shell"
     script = {
         "Begin": [[write("first.txt", "first\n")], "Never said."],
@@ -154,15 +154,9 @@ def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installati
         ],
         "Go on": SCRIPT["Go on"],
     }
-    start = picture(project)
     with ModelServer(script) as model:
         env = settled(home, model)
-        with Chat(installation, project, env) as chat:
-            chat.type("Begin")
-            store = home / ".hermes" / "checkpoints" / "store"
-            chat.wait_until(lambda: size_of(store) > 1 << 20, "snapshot in the making")
-            chat.kill()
-            assert difference(start, picture(project)) == [], "the snapshot was complete; it must be killed earlier"
+        start = kill_in_the_first_snapshot(installation, home, project, env)
         with Chat(installation, project, env) as chat:
             chat.type("Work")
             chat.wait_until(shell_id.exists, "command at work")
@@ -176,6 +170,24 @@ def test_a_killed_agent_leaves_a_store_that_the_next_one_goes_on_with(installati
             assert difference(left, picture(project)) == []
             chat.restore(oldest)
             assert difference(start, picture(project)) == []
+
+
+def kill_in_the_first_snapshot(installation, home, project, env):
+    """Kill an agent amid the snapshot before its first write; a picture of the project."""
+    store = home / ".hermes" / "checkpoints" / "store"
+    for files in (3000, 6000, 12000):
+        for number in range(files):
+            put(project, f"data/{number}", os.urandom(4096))
+        start = picture(project)
+        with Chat(installation, project, env) as chat:
+            chat.type("Begin")
+            chat.wait_until(lambda: stored(store) > MB, "snapshot in the making")
+            chat.kill()
+        if difference(start, picture(project)) == []:
+            return start
+        shutil.rmtree(store)  # it was complete: a fast machine
+        (project / "first.txt").unlink()
+    pytest.fail("12000 files were saved before anybody could kill it")
 
 
 @pytest.mark.parametrize("filesystem", ["ext4"], indirect=True)
@@ -198,13 +210,3 @@ def test_the_checkpoints_of_one_request_are_told_from_those_of_the_next(installa
         tidy, tidy_first, parser, parser_first = (one.note.request for one in engine.list(project))
     assert tidy_first == tidy != parser == parser_first
     assert tidy and parser
-
-
-def size_of(directory):
-    """Bytes of the files below it, while they come and go."""
-    size = 0
-    for top, _, names in os.walk(directory):
-        for name in names:
-            with suppress(FileNotFoundError):
-                size += os.lstat(os.path.join(top, name)).st_size
-    return size

@@ -10,10 +10,10 @@ from hermes_checkpoints.cli.arguments import UsageError
 from hermes_checkpoints.cli.place import workspace_of
 from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.hermes.base import base_directory
 from hermes_checkpoints.hermes.command import lines_of
+from hermes_checkpoints.hermes.configuration import base_directory
 from hermes_checkpoints.hermes.examination import Finding, State, examine, is_protected
-from hermes_checkpoints.hermes.installing import Change, disable, enable
+from hermes_checkpoints.hermes.switching import Change, disable, enable
 from hermes_checkpoints.wording import harmless, portable
 
 STYLES = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "bold red"}

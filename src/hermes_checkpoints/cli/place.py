@@ -2,14 +2,28 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_checkpoints.cli.arguments import UsageError
+from hermes_checkpoints.settings import hermes_home
 
 if TYPE_CHECKING:
     from hermes_checkpoints.engine import Engine
+
+
+def follow_profile(environ: MutableMapping[str, str]) -> None:
+    """Go to the home of the profile that `hermes profile use` made the usual one, as `hermes` itself does."""
+    root = hermes_home(environ)
+    if root.parent.name == "profiles":
+        return
+    try:
+        name = (root / "active_profile").read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return
+    if name not in ("", "default") and os.path.basename(name) == name and (root / "profiles" / name).is_dir():
+        environ["HERMES_HOME"] = str(root / "profiles" / name)
 
 
 def workspace_of(asked: Namespace, engine: "Engine") -> Path:

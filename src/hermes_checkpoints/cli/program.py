@@ -1,6 +1,7 @@
 """``hermes-checkpoints``: understand, do, and say in the exit code how it went."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.arguments import COMMANDS, PROGRAM, UsageError, parse
+from hermes_checkpoints.cli.place import follow_profile
 from hermes_checkpoints.cli.screen import Screen, leave_stdout
 from hermes_checkpoints.wording import harmless
 
@@ -65,6 +67,7 @@ def _run(words: Sequence[str], screen: Screen) -> int:
 
         screen.line(f"{PROGRAM} {version(PROGRAM)}")
         return codes.DONE
+    follow_profile(os.environ)
     module, _, function = COMMANDS[asked.command].does.partition(":")
     run: Run = getattr(import_module(f"hermes_checkpoints.cli.{module}"), function)
     from hermes_checkpoints.contract import CheckpointError

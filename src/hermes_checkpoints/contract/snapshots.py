@@ -83,6 +83,8 @@ class Scope:
     """Patterns in gitignore syntax; the workspace's own ignore files come on top."""
     max_file_size: int = DEFAULT_MAX_FILE_SIZE
     """Bytes; a strictly larger file is left out when it would have to be copied. 0: no limit."""
+    anyway: frozenset[str] = frozenset()
+    """Paths that are held whatever their size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,18 @@ the place of Hermes's own. Here alone answers are dicts, and nothing raises.
 What Hermes calls is in ``docs/hermes.md``.
 """
 
-import logging
 import os
 from pathlib import Path
 
 from hermes_checkpoints.contract import DEFAULT_EXCLUDES as _EXCLUDES
-from hermes_checkpoints.hermes.answers import format_checkpoint_list
-from hermes_checkpoints.hermes.figures import store_status
+from hermes_checkpoints.hermes.guarding import log
+from hermes_checkpoints.hermes.listing import format_checkpoint_list
 from hermes_checkpoints.hermes.maintenance import (
     clear_all,
     clear_legacy,
     maybe_auto_prune_checkpoints,
     prune_checkpoints,
+    store_status,
 )
 from hermes_checkpoints.hermes.manager import CheckpointManager
 from hermes_checkpoints.settings import hermes_home
@@ -33,7 +33,7 @@ __all__ = [
     "store_status",
 ]
 
-logger = logging.getLogger("tools.checkpoint_manager")
+logger = log
 
 CHECKPOINT_BASE: Path | str = hermes_home(os.environ) / "checkpoints"
 """Where the store is; looked up at every call, so that whoever replaces it here is heard."""

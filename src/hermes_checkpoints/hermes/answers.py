@@ -1,115 +1,19 @@
-"""The words and the dicts of Hermes: what it is told of a snapshot, a difference, a restore that was refused."""
+"""What Hermes is told: of an argument that cannot be, and of a restore all that was done, kept and not done."""
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hermes_checkpoints.contract import Snapshot
-from hermes_checkpoints.results import FileDiff
+from hermes_checkpoints.contract import Reason, Snapshot
+from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.hermes.guarding import Answer, refused
+from hermes_checkpoints.hermes.listing import reason_of
+from hermes_checkpoints.hermes.ownership import Judge
+from hermes_checkpoints.results import Failure, Restored
 from hermes_checkpoints.wording import harmless
 
 NO_CHECKPOINTS = "No checkpoints exist for this directory"
-# Nobody reads more; beyond it (bytes) differences are only counted.
-_MOST_TEXT = 8 << 20
-_WIDTH = 40  # of the longest bar of plus and minus signs
-
-Counts = tuple[int, int, int]
-"""Files that differ, lines added, lines removed."""
-
-
-def entry_of(snapshot: Snapshot, counts: Counts) -> dict[str, Any]:
-    """A snapshot as ``list_checkpoints`` gives it; ``message`` is what the TUI calls the reason."""
-    moment = datetime.fromtimestamp(snapshot.created_ns // 10**9).astimezone()
-    reason = _reason(snapshot)
-    files, insertions, deletions = counts
-    return {
-        "hash": snapshot.id,
-        "short_hash": snapshot.short_id,
-        "timestamp": moment.isoformat(timespec="seconds"),
-        "reason": reason,
-        "message": reason,
-        "files_changed": files,
-        "insertions": insertions,
-        "deletions": deletions,
-    }
-
-
-def _reason(snapshot: Snapshot) -> str:
-    """One line, never an empty one; of what a restore saved first, in Hermes's words."""
-    restoring = snapshot.note.restoring
-    if restoring is not None:
-        to = {"restore": "restoring to", "undo": "undoing to", "redo": "redoing to"}[restoring.action]
-        return f"pre-rollback snapshot ({to} {restoring.target[:8]})"
-    return harmless(" ".join(snapshot.note.reason.split())) or "checkpoint"
-
-
-def format_checkpoint_list(checkpoints: Sequence[Mapping[str, Any]], directory: str) -> str:
-    """The list that ``/rollback`` shows, and how to go on from there."""
-    if not checkpoints:
-        return f"No checkpoints found for {directory}"
-    lines = [f"📸 Checkpoints for {directory}, newest first:", ""]
-    for number, one in enumerate(checkpoints, 1):
-        day, _, time = str(one["timestamp"]).partition("T")
-        lines.append(f"  {number}. {one['short_hash']}  {day} {time[:5]}  {one['reason']}{_figures(one)}")
-    lines += [
-        "",
-        "  /rollback <N>             go back to checkpoint N; what is there now is saved first",
-        "  /rollback diff <N>        what has changed since checkpoint N",
-        "  /rollback <N> <file>      bring one file back from checkpoint N",
-    ]
-    return "\n".join(lines)
-
-
-def _figures(one: Mapping[str, Any]) -> str:
-    files, insertions, deletions = (one.get(name, 0) for name in ("files_changed", "insertions", "deletions"))
-    if not files:
-        return ""
-    lines = f", +{insertions}/-{deletions}" if insertions or deletions else ""
-    return f"  ({_counted(files, 'file')}{lines})"
-
-
-def in_words(diffs: Iterable[FileDiff]) -> tuple[str, str]:
-    """Differences as git prints them: the figures of each file, and the unified diff."""
-    rows, pieces, size = [], [], 0
-    for diff in diffs:
-        rows.append(diff)
-        size += len(diff.text)
-        if size <= _MOST_TEXT:
-            pieces.append(diff.text)
-    text = _harmless_lines(b"".join(pieces).decode("utf-8", "surrogateescape"))
-    if len(pieces) < len(rows):
-        text += f"\n… and {len(rows) - len(pieces)} more files, which are too much to show\n"
-    return _stat(rows), text.rstrip("\n")
-
-
-def _harmless_lines(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "\n".join("\t".join(map(harmless, line.split("\t"))) for line in text.split("\n"))
-
-
-def _stat(rows: Sequence[FileDiff]) -> str:
-    if not rows:
-        return ""
-    names = [harmless(row.path) for row in rows]
-    longest, most = max(map(len, names)), max(row.added + row.removed for row in rows)
-    lines = []
-    for name, row in zip(names, rows, strict=True):
-        scale = min(1.0, _WIDTH / most) if most else 0.0
-        bar = "+" * round(row.added * scale) + "-" * round(row.removed * scale)
-        lines.append(f" {name:<{longest}} | {'Bin' if row.binary else f'{row.added + row.removed} {bar}'.rstrip()}")
-    added, removed = sum(row.added for row in rows), sum(row.removed for row in rows)
-    figures = [f" {_counted(len(rows), 'file')} changed"]
-    figures += [f"{_counted(added, 'insertion')}(+)"] if added or not removed else []
-    figures += [f"{_counted(removed, 'deletion')}(-)"] if removed or not added else []
-    return "\n".join([*lines, ", ".join(figures)])
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def wrong_hash(commit_hash: str) -> str | None:
@@ -134,6 +38,69 @@ def wrong_path(file_path: str, workspace: Path) -> str | None:
     if os.path.normpath(file_path).split("/")[0] == ".." or os.path.commonpath([inside, above]) != inside:
         return f"File path escapes the working directory: {file_path!r}"
     return None
+
+
+def answer_of(done: Restored, workspace: Path, engine: Engine, judge: Judge | None) -> Answer:
+    """The answer to ``restore``. ``success`` only where everything that was meant to be done was.
+
+    0.19.0 shows ``reason`` and nothing else of it, so that also names what was kept.
+    """
+    edits = judge.kept if judge is not None else {}
+    oversize = _oversize(done, engine)
+    reason = reason_of(done.snapshot)
+    if kept := dict.fromkeys([one.path for one in done.kept] + oversize):
+        reason += f" (kept as they are: {named([*kept])})"
+    answer: Answer = {
+        "success": True,
+        "restored_to": done.snapshot.id[:8],
+        "reason": reason,
+        "directory": str(workspace),
+        "safety": done.safety.id,
+        "restored_files": _texts([*done.written, *done.deleted]),
+        "kept": [{"path": _text(one.path), "reason": harmless(one.reason)} for one in done.kept],
+        "skipped_user_edits": _texts([*edits]),
+        "conflicts": _texts([path for path, conflict in edits.items() if conflict]),
+        "skipped_oversize": _texts(oversize),
+    }
+    if done.failed:
+        answer |= refused(_what_failed(done))
+        if undeleted := _undeleted(done.failed, engine, done.snapshot):
+            answer["failed_deletes"] = undeleted
+    return answer
+
+
+def _what_failed(done: Restored) -> str:
+    first = done.failed[0]
+    changed = len(done.written) + len(done.deleted)
+    return (
+        f"{len(done.failed)} paths could not be restored and are as they were, {harmless(first.path)} for one "
+        f"({harmless(first.reason)}); {changed} others were. The state before is checkpoint {done.safety.short_id}: "
+        "restore that to go back, or try again."
+    )
+
+
+def _undeleted(failed: Sequence[Failure], engine: Engine, target: Snapshot) -> list[str]:
+    """Of the paths that failed, those that the checkpoint does not have."""
+    later = {change.path for change in engine.changes(target) if change.before is None}
+    return [_text(one.path) for one in failed if one.path in later]
+
+
+def _oversize(done: Restored, engine: Engine) -> list[str]:
+    """What is too large for any snapshot and was not already then."""
+    found = [one.path for one in done.left_out if one.reason is Reason.TOO_LARGE]
+    if not found:
+        return []
+    then = {one.path for one in engine.show(done.snapshot.workspace, done.snapshot.id).left_out}
+    return [path for path in found if path not in then]
+
+
+def _texts(paths: Sequence[str]) -> list[str]:
+    return [_text(path) for path in paths]
+
+
+def _text(path: str) -> str:
+    """A path as it is, where it is text; JSON has no other bytes, so those are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def named(paths: Sequence[str], most: int = 5) -> str:

@@ -1,26 +1,24 @@
 """``/checkpoints`` in a conversation: how the working directory is protected, and the way back from a rollback."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, Snapshot
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.hermes.answers import named
-from hermes_checkpoints.hermes.base import base_directory, open_engine
+from hermes_checkpoints.hermes.configuration import base_directory, open_engine, settings_for, working_directory
 from hermes_checkpoints.hermes.examination import (
     Finding,
     State,
     backend_of,
     examine,
     switched_on,
-    working_directory,
 )
+from hermes_checkpoints.hermes.guarding import log
 from hermes_checkpoints.hermes.requests import managers
 from hermes_checkpoints.results import Failure, Restored
-from hermes_checkpoints.wording import harmless, size
+from hermes_checkpoints.wording import harmless, size, when
 
 WORDS = "[status|check|undo|redo|help]"
 SUMMARY = "How the working directory is protected; undo or redo the last rollback"
@@ -31,8 +29,6 @@ _HELP = """\
 /checkpoints redo     do it again
 /rollback             the list of checkpoints, and the way back to one of them"""
 _MARKS = {State.OK: "✓", State.NOTE: "·", State.PROBLEM: "✗"}
-
-log = logging.getLogger("tools.checkpoint_manager")
 
 
 async def answer(words: str) -> str:
@@ -65,7 +61,7 @@ def _answered(word: str) -> str:
 
 
 def _status() -> str:
-    with open_engine(base_directory()) as engine:
+    with open_engine(settings_for(base_directory())) as engine:
         workspace = engine.enclosing(working_directory())
         snapshots, told = engine.list(workspace), engine.upkeep.status()
         found = [switched_on(), backend_of(engine, workspace)]
@@ -79,9 +75,8 @@ def _status() -> str:
 
 
 def _newest(snapshot: Snapshot) -> str:
-    moment = datetime.fromtimestamp(snapshot.created_ns // 10**9).astimezone()
     reason = f": {harmless(snapshot.note.reason)}" if snapshot.note.reason else ""
-    return f"{snapshot.short_id} of {moment:%Y-%m-%d %H:%M:%S}{reason}"
+    return f"{snapshot.short_id} of {when(snapshot.created_ns)}{reason}"
 
 
 def _unprotected() -> list[str]:
@@ -96,7 +91,7 @@ def _unprotected() -> list[str]:
 
 def _check() -> str:
     base = base_directory()
-    with open_engine(base) as engine:
+    with open_engine(settings_for(base)) as engine:
         workspace = engine.enclosing(working_directory())
     return "\n".join([harmless(str(workspace)), *lines_of(examine(workspace, base, inside=True))])
 
@@ -110,7 +105,7 @@ def _redo() -> str:
 
 
 def _taken_back(action: str, run: Callable[[Engine, Path], Restored]) -> str:
-    with open_engine(base_directory()) as engine:
+    with open_engine(settings_for(base_directory())) as engine:
         workspace = engine.enclosing(working_directory())
         done = run(engine, workspace)
     back = "redo" if action == "undo" else "undo"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError
 from hermes_checkpoints.engine import Engine
-from hermes_checkpoints.hermes.base import open_engine
-from hermes_checkpoints.hermes.config import checkpoints_section
-from hermes_checkpoints.hermes.installing import PLUGIN, hermes_version, how_to_install, is_offered, plugin_state
+from hermes_checkpoints.hermes.configuration import checkpoints_section, open_engine, settings_for
+from hermes_checkpoints.hermes.guarding import PLACE
+from hermes_checkpoints.hermes.requests import managers
+from hermes_checkpoints.hermes.switching import PLUGIN, hermes_version, how_to_install, is_offered, plugin_state
 from hermes_checkpoints.hermes.trial import try_out
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.settings import AUTO, home_directory, read_settings
@@ -42,11 +43,6 @@ class Finding:
     remedy: str = ""
 
 
-def working_directory() -> Path:
-    """Where Hermes's agent works, as ``/rollback`` has it."""
-    return Path(os.path.realpath(os.path.expanduser(os.environ.get("TERMINAL_CWD", "").strip() or os.getcwd())))
-
-
 def examine(workspace: Path, base: Path, *, inside: bool) -> list[Finding]:
     """Everything, in the order in which it is to be put right. Writes to nothing but a scratch directory of its own.
 
@@ -56,13 +52,13 @@ def examine(workspace: Path, base: Path, *, inside: bool) -> list[Finding]:
     if found[0].state is State.OK:
         found += [_checked("plugin", _plugin), *([_in_place()] if inside else []), _checked("checkpoints", switched_on)]
     try:
-        engine = open_engine(base)
+        engine = open_engine(settings_for(base))
     except CheckpointError as error:
         return [*found, _problem("store", str(error))]
     with engine:
         found += [
             _checked("backend", lambda: backend_of(engine, workspace)),
-            _checked("store", lambda: _store(base)),
+            _checked("store", lambda: _store(engine, workspace)),
             _checked("room", lambda: _room(engine)),
             _checked("limits", lambda: _limits(base)),
             _checked("trial", lambda: _trial(engine, workspace, base)),
@@ -78,8 +74,8 @@ def is_protected(found: Sequence[Finding]) -> bool:
 def _checked(about: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except (CheckpointError, OSError) as error:
-        return _problem(about, str(error))
+    except Exception as error:  # a finding, whatever it is
+        return _problem(about, str(error) or repr(error))
 
 
 def _problem(about: str, told: str, remedy: str = "") -> Finding:
@@ -105,15 +101,20 @@ def _plugin() -> Finding:
 
 
 def _in_place() -> Finding:
-    if sys.modules.get("tools.checkpoint_manager") is sys.modules.get("hermes_checkpoints.hermes"):
+    if sys.modules.get(PLACE) is sys.modules.get("hermes_checkpoints.hermes"):
         return Finding("module", State.OK, "this process uses it in the place of Hermes's own")
     return _problem("module", "this process uses Hermes's own checkpoints", "start Hermes anew")
 
 
 def switched_on() -> Finding:
-    """Whether Hermes takes checkpoints at all."""
+    """Whether Hermes takes checkpoints at all: its agents in this process know, else its configuration."""
+    if here := managers():
+        if any(manager.enabled for manager in here):
+            return Finding("checkpoints", State.OK, "switched on in this session")
+        return _problem("checkpoints", "switched off in this session", f"start Hermes with --checkpoints, or {_ENABLE}")
     if checkpoints_section().get("enabled"):
-        return Finding("checkpoints", State.OK, "switched on (checkpoints.enabled)")
+        told = "switched on (checkpoints.enabled); in the TUI with `hermes --tui --checkpoints` only"
+        return Finding("checkpoints", State.OK, told)
     return _problem("checkpoints", "switched off (checkpoints.enabled in config.yaml)", f"switch them on; {_ENABLE}")
 
 
@@ -131,11 +132,13 @@ def backend_of(engine: Engine, workspace: Path) -> Finding:
     return Finding("backend", State.NOTE if choice.notice else State.OK, told, harmless(choice.notice))
 
 
-def _store(base: Path) -> Finding:
+def _store(engine: Engine, workspace: Path) -> Finding:
+    """Whether it can be used, as far as can be seen without writing to it: the newest snapshot there is read."""
+    base = engine.settings.base
     held, shown = _nearest(base), harmless(str(base))
     if not os.access(held, os.W_OK | os.X_OK):
         return _problem("store", f"{held} cannot be written to", "give yourself the right to, or mount it for writing")
-    store = base / "store"
+    store = engine.settings.store
     if not store.is_dir():
         return Finding("store", State.OK, f"{shown} will be made by the first snapshot")
     status = store.stat()
@@ -143,6 +146,9 @@ def _store(base: Path) -> Finding:
         return _problem("store", f"{store} belongs to another user", "use a HERMES_HOME of your own")
     if stat.S_IMODE(status.st_mode) & 0o077:
         return _problem("store", f"others may look into {store}", f"chmod 700 {store}")
+    engine.upkeep.refuse_others()
+    for snapshot in engine.list(workspace)[:1]:
+        engine.show(workspace, snapshot.id)
     return Finding("store", State.OK, f"{shown} is private and can be written to")
 
 
@@ -171,11 +177,27 @@ def _limits(base: Path) -> Finding:
     if settings.backend != AUTO:  # which lets the command go on where Hermes's snapshots are
         ours["backend"] = settings.backend
     theirs = {name: section[name] for name in ours if name in section}
-    differing = [f"{name} {value} and {ours[name]}" for name, value in theirs.items() if value != ours[name]]
+    for name, value in theirs.items():
+        if name != "backend" and not _is_number(value):
+            told = f"Hermes cannot start with checkpoints.{name}: {value!r}"
+            return _problem("limits", told, f"`hermes config set checkpoints.{name} N` with a number")
+    differing = [f"{name} {value} and {ours[name]}" for name, value in theirs.items() if not _alike(value, ours[name])]
     if not differing:
         return Finding("limits", State.OK, "config.yaml and the store's config.toml agree")
     remedy = f"Hermes goes by the first, the command {PLUGIN} by the second, in {harmless(str(base))}/store/config.toml"
     return Finding("limits", State.NOTE, f"config.yaml and config.toml differ: {', '.join(differing)}", remedy)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        int(value)  # type: ignore[call-overload]  # as Hermes does, whatever it is
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _alike(theirs: object, ours: object) -> bool:
+    return float(str(theirs)) == ours if isinstance(ours, int | float) else theirs == ours
 
 
 def _trial(engine: Engine, workspace: Path, base: Path) -> Finding:

@@ -7,7 +7,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from hermes_checkpoints.contract import CheckpointError
 
-log = logging.getLogger("tools.checkpoint_manager")
+PLACE = "tools.checkpoint_manager"
+"""Where Hermes looks for its checkpoints, and the name by which its log knows them."""
+log = logging.getLogger(PLACE)
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -2,22 +2,25 @@
 
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 
 from hermes_checkpoints import results
-from hermes_checkpoints.contract import AmbiguousId, CheckpointError, InvalidPath, Snapshot, SnapshotNotFound
+from hermes_checkpoints.contract import AmbiguousId, InvalidPath, Snapshot, SnapshotNotFound
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.hermes import answers
-from hermes_checkpoints.hermes.base import PathLike, base_directory, open_engine
+from hermes_checkpoints.hermes.configuration import PathLike, base_directory, open_engine, settings_for
+from hermes_checkpoints.hermes.differing import in_words
 from hermes_checkpoints.hermes.guarding import Answer, never_raises, refused
 from hermes_checkpoints.hermes.listing import Listing
 from hermes_checkpoints.hermes.outcomes import Outcomes
 from hermes_checkpoints.hermes.ownership import Writes
 from hermes_checkpoints.hermes.requests import current_request, join
-from hermes_checkpoints.hermes.restoring import answer_of
 from hermes_checkpoints.hermes.workspaces import directory_for
-from hermes_checkpoints.policy.plan import nothing
+from hermes_checkpoints.policy.plan import keep_nothing
 from hermes_checkpoints.settings import home_directory
+
+_LONGEST = 500  # characters of a reason
 
 
 def _none(_: str) -> list[Answer]:
@@ -53,6 +56,7 @@ class CheckpointManager:
         self._listing = Listing()
         self._opened: tuple[object, Engine] | None = None
         self._opening = threading.RLock()
+        join(self)
 
     @property
     def last_outcome(self) -> Answer:
@@ -69,10 +73,14 @@ class CheckpointManager:
         """An iteration of the agent begins: each directory may be saved once more."""
         join(self)
         self._turn = object()
-        self.request_ended()
+        self.turn_ended()
+
+    def broken_off(self) -> None:
+        """The request ended without a word: whatever differs now need not be the agent's work."""
+        self._writes.break_off()
 
     @never_raises("the end of a turn could not be looked at", lambda _: None)
-    def request_ended(self) -> None:
+    def turn_ended(self) -> None:
         """The turn is over, and so may be what the user asked for: what differs now is the agent's work."""
         if self.enabled:
             self._writes.end(self._engine())
@@ -88,9 +96,8 @@ class CheckpointManager:
             return told.untaken(directory, "disabled", "checkpoints are switched off")
         try:
             workspace = _resolved(working_dir)
-            outcome = self._engine().snapshot(workspace, str(reason), request=current_request(), turn=self._turn)
-        except CheckpointError as error:
-            return told.unprotected(directory, "failed", str(error))
+            note, request = str(reason)[:_LONGEST], current_request()
+            outcome = self._engine().snapshot(workspace, note, request=request, turn=self._turn)
         except Exception as error:  # whatever it is, the tool that is about to run must run
             return told.unprotected(directory, "failed", str(error) or repr(error), error)
         match outcome:
@@ -119,7 +126,7 @@ class CheckpointManager:
             for workspace in engine.workspaces()
             for one in self._listing.rows(engine, workspace)
         ]
-        return sorted(rows, key=lambda one: str(one["timestamp"]), reverse=True)
+        return sorted(rows, key=lambda one: datetime.fromisoformat(one["timestamp"]), reverse=True)
 
     @never_raises("a checkpoint could not be compared", refused)
     def diff(self, working_dir: PathLike, commit_hash: str) -> Answer:
@@ -131,9 +138,13 @@ class CheckpointManager:
 
     @never_raises("a session could not be compared", refused)
     def session_diff(self, working_dir: PathLike) -> Answer:
-        """How the directory differs from what this agent found: as ``diff``, with ``baseline`` and ``empty``."""
+        """How the directory differs from what this agent found, or the first of it that is still kept.
+
+        As ``diff``, with ``baseline`` and ``empty``.
+        """
         workspace = _resolved(working_dir)
-        first = self._writes.first(workspace)
+        known = {snapshot.id for snapshot in self._engine().list(workspace)}
+        first = next((start for start in self._writes.starts(workspace) if start.id in known), None)
         if first is None:
             return refused(f"{answers.NO_CHECKPOINTS} in this session")
         found = self._difference(workspace, first)
@@ -166,10 +177,9 @@ class CheckpointManager:
         target, engine = self._checkpoint(workspace, commit_hash), self._engine()
         path = os.path.normpath(file_path or ".")
         judge = self._writes.judge(engine, workspace) if safe and path == "." else None
-        done = engine.restore(workspace, target.id, [] if path == "." else [path], keep=judge or nothing)
-        for changed in (*done.written, *done.deleted):
-            self._writes.restored(workspace / changed)
-        return answer_of(done, workspace, engine, judge) | ({"file": file_path} if file_path else {})
+        done = engine.restore(workspace, target.id, [] if path == "." else [path], keep=judge or keep_nothing)
+        self._writes.restored(workspace, (*done.written, *done.deleted))
+        return answers.answer_of(done, workspace, engine, judge) | ({"file": file_path} if file_path else {})
 
     @never_raises("a write could not be recorded", lambda _: None)
     def record_agent_write(self, path: PathLike) -> None:
@@ -199,13 +209,13 @@ class CheckpointManager:
         with self._opening:
             if self._opened is None or self._opened[0] != wanted:
                 self.close()
-                engine = open_engine(
+                settings = settings_for(
                     base,
                     max_snapshots=self.max_snapshots,
                     max_total_size_mb=self.max_total_size_mb,
                     max_file_size_mb=self.max_file_size_mb,
                 )
-                self._opened = wanted, engine
+                self._opened = wanted, open_engine(settings)
             return self._opened[1]
 
     def _checkpoint(self, workspace: Path, commit_hash: str) -> Snapshot:
@@ -223,7 +233,7 @@ class CheckpointManager:
         return found
 
     def _difference(self, workspace: Path, snapshot: Snapshot) -> Answer:
-        stat, text = answers.in_words(self._engine().diff(workspace, snapshot.id))
+        stat, text = in_words(self._engine().diff(workspace, snapshot.id))
         return {"success": True, "stat": stat, "diff": text}
 
 

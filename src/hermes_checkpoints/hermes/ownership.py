@@ -9,7 +9,7 @@ to the next, where nobody looked at the turn's end.
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import Change, CheckpointError, Entry, Kind, Snapshot, ancestors, same
 from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.kit.walk.descent import Descent
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular
 
 _GONE = b"gone"
@@ -44,12 +45,15 @@ class Writes:
     def record(self, path: Path) -> None:
         """The agent has just written this path; through a symlink, perhaps."""
         for written in {path.parent.resolve() / path.name, path.resolve()}:
-            self._left[str(written)] = _fingerprint(written)
+            known = [workspace for workspace in [*self._turns] if workspace in written.parents]
+            workspace = max(known, key=lambda one: len(one.parts), default=written.parent)
+            self._note(workspace, str(written.relative_to(workspace)))
 
-    def restored(self, path: Path) -> None:
-        """A restore has just written or removed this path: what it did can be taken back like the agent's work."""
+    def restored(self, workspace: Path, paths: Iterable[str]) -> None:
+        """A restore has just written or removed these: what it did can be taken back like the agent's work."""
         if self._left:
-            self._left[str(path)] = _fingerprint(path)
+            for path in paths:
+                self._note(workspace, path)
 
     def begin(self, start: Snapshot) -> None:
         """A turn begins in a workspace, with that snapshot."""
@@ -66,21 +70,29 @@ class Writes:
         if not self._left:
             return
         for workspace, turn in under_way.items():
+            turn.looked_at = True
             with suppress(CheckpointError):  # less is known then, and more is kept
                 for change in engine.changes(turn.start):
-                    self._left[str(workspace / change.path)] = _fingerprint(workspace / change.path)
-                turn.looked_at = True
+                    self._note(workspace, change.path)
 
-    def first(self, workspace: Path) -> Snapshot | None:
-        """The state of a workspace before the agent's first turn in it."""
-        turns = self._turns.get(workspace)
-        return turns[0].start if turns else None
+    def break_off(self) -> None:
+        """The turn ended long ago, and nobody knows when: what differs now may be anybody's."""
+        for turn in self._under_way.values():
+            turn.looked_at = True
+        self._under_way = {}
+
+    def starts(self, workspace: Path) -> list[Snapshot]:
+        """The states of a workspace before each of the agent's turns in it, the first one first."""
+        return [turn.start for turn in self._turns.get(workspace, [])]
 
     def judge(self, engine: Engine, workspace: Path) -> "Judge | None":
         """What can be said before a restore; ``None`` when Hermes told nothing of what it wrote in the workspace."""
         top = f"{workspace}/"
-        left = {path.removeprefix(top): what for path, what in self._left.items() if path.startswith(top)}
+        left = {path.removeprefix(top): what for path, what in [*self._left.items()] if path.startswith(top)}
         return Judge(workspace, left, dict(self._left_between_snapshots(engine, workspace))) if left else None
+
+    def _note(self, workspace: Path, path: str) -> None:
+        self._left[f"{workspace}/{path}"] = _fingerprint(workspace, path)
 
     def _left_between_snapshots(self, engine: Engine, workspace: Path) -> Iterator[tuple[str, Entry | None]]:
         turns = self._turns.get(workspace, [])
@@ -99,18 +111,16 @@ class Judge:
         self._left = left
         self._between = between
         self._above = {above for path in (*left, *between) for above in ancestors(path)}
-        self.kept: list[str] = []
-        self.conflicts: list[str] = []
-        """Of these, what the agent had written before."""
+        self.kept: dict[str, bool] = {}
+        """What is kept, and of each path whether it is a conflict: the agent had written it before."""
 
     def __call__(self, change: Change) -> str | None:
         """Why a path stays as it is; ``None`` when the agent left it as it is now."""
         path = change.path
         if self._is_the_agents(change):
             return None
-        self.kept.append(path)
-        if path in self._left or path in self._between:
-            self.conflicts.append(path)
+        self.kept[path] = path in self._left or path in self._between
+        if self.kept[path]:
             return "it was edited after the agent wrote it"
         return "the agent did not write it" if change.before is not None else "the agent did not remove it"
 
@@ -118,28 +128,29 @@ class Judge:
         path = change.path
         if path in self._left:
             left = self._left[path]
-            if change.before is None or (left is not None and left == _fingerprint(self._workspace / path)):
+            if change.before is None or (left is not None and left == _fingerprint(self._workspace, path)):
                 return True
         if path in self._between and same(self._between[path], change.before):
             return True
-        # A directory goes with what the agent wrote in it, and stays when something else is left there.
-        return path in self._above and all(e is None or e.kind is Kind.DIR for e in (change.before, change.after))
+        # A directory comes and goes with what the agent wrote in it, and stays when something else is left there.
+        entries = [entry for entry in (change.before, change.after) if entry is not None]
+        return path in self._above and len(entries) == 1 and entries[0].kind is Kind.DIR
 
 
-def _fingerprint(path: Path) -> bytes | None:
+def _fingerprint(workspace: Path, path: str) -> bytes | None:
     """What is at a path: a digest of its content, for one; ``None`` when it cannot be told."""
+    *above, name = path.split("/")
     try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return b"link to " + os.fsencode(os.readlink(path))
-        if stat.S_ISDIR(status.st_mode):
-            return b"directory"
-        above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with open_regular(above, path.name) as fd, os.fdopen(os.dup(fd), "rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
-        finally:
-            os.close(above)
+        with Descent(str(workspace)) as at:
+            at.go(tuple(above))
+            status = os.lstat(name, dir_fd=at.fd)
+            if stat.S_ISLNK(status.st_mode):
+                return b"link to " + os.fsencode(os.readlink(name, dir_fd=at.fd))
+            mode = b"%o " % stat.S_IMODE(status.st_mode)
+            if stat.S_ISDIR(status.st_mode):
+                return mode + b"directory"
+            with open_regular(at.fd, name) as fd, os.fdopen(os.dup(fd), "rb") as file:
+                return mode + hashlib.file_digest(file, "sha256").digest()
     except (FileNotFoundError, NotADirectoryError):
         return _GONE
     except (OSError, Changed):

@@ -10,13 +10,16 @@ from types import ModuleType
 from typing import Protocol
 
 from hermes_checkpoints.hermes import command, requests
-from hermes_checkpoints.hermes.base import base_directory, open_engine
-from hermes_checkpoints.hermes.config import backend_asked_for
-from hermes_checkpoints.hermes.examination import Finding, State, backend_of, switched_on, working_directory
-from hermes_checkpoints.hermes.installing import PLUGIN
-
-PLACE = "tools.checkpoint_manager"
-log = logging.getLogger(PLACE)
+from hermes_checkpoints.hermes.configuration import (
+    backend_asked_for,
+    base_directory,
+    open_engine,
+    settings_for,
+    working_directory,
+)
+from hermes_checkpoints.hermes.examination import State, backend_of, switched_on
+from hermes_checkpoints.hermes.guarding import PLACE, log
+from hermes_checkpoints.hermes.switching import PLUGIN, plugin_state
 
 
 class Context(Protocol):
@@ -31,14 +34,14 @@ class Context(Protocol):
 
 def register(context: Context) -> None:
     """Called by Hermes at its start, and again whenever it looks for plugins anew."""
-    presence = Presence()
+    presence = Hooks()
     for hook in ("pre_llm_call", "on_session_end", "subagent_start", "subagent_stop"):
         context.register_hook(hook, getattr(presence, hook))
     context.register_command("checkpoints", command.answer, command.SUMMARY, command.WORDS)
     _announce()
 
 
-class Presence:
+class Hooks:
     """This package in Hermes, for as long as Hermes holds the hooks.
 
     Hermes tells no plugin that it was switched off in a running process: it
@@ -48,11 +51,11 @@ class Presence:
 
     def __init__(self) -> None:
         # Not at exit: modules that close late may still ask for Hermes's module.
-        weakref.finalize(self, uninstall, install()).atexit = False
+        weakref.finalize(self, _let_go, install()).atexit = False
 
     def pre_llm_call(self, *, session_id: str = "", turn_id: str = "", **_: object) -> None:
         """Once a user request, before the first call of the model."""
-        _announce()
+        _announce(again=True)
         requests.begin_request(session_id or "", turn_id or "")
 
     def on_session_end(self, **_: object) -> None:
@@ -67,6 +70,16 @@ class Presence:
 
     def subagent_stop(self, *, child_session_id: str = "", **_: object) -> None:
         requests.subagent_stopped(child_session_id or "")
+
+
+def _let_go(installation: int) -> None:
+    """Uninstall, unless Hermes only looks for its plugins anew: agents that are made meanwhile shall have ours."""
+    try:
+        stays = plugin_state() == "enabled"
+    except Exception:
+        stays = False
+    if not stays:
+        uninstall(installation)
 
 
 class _Replaced:
@@ -117,27 +130,34 @@ def _put(module: ModuleType | None) -> None:
         vars(package).pop(name, None)
 
 
-_announced: list[str] = []
+_announced: set[bool] = set()
 
 
-def _announce() -> None:
-    """Say once a process, where it is logged, that we are there and where snapshots go. Never raises."""
-    if _announced or not log.isEnabledFor(logging.INFO):  # Hermes may set its log up after its plugins
-        return
+def _announce(*, again: bool = False) -> None:
+    """Say in the log, once a process, that we are there and where snapshots go, and why. Never raises.
+
+    At Hermes's start checkpoints may be off by its configuration, and on when
+    an agent is made; and the log may not be set up yet: hence ``again``.
+    """
     try:
-        found = _situation()
-        level = logging.WARNING if found.state is State.PROBLEM else logging.INFO
-        told = f"{found.about}: {found.told}"
+        on = switched_on().state is not State.PROBLEM
+        if on in _announced:
+            return
+        level, told = _situation() if on else (logging.INFO, _switched_off())
     except Exception as error:  # nothing that is wrong here may keep Hermes from starting
-        level, told = logging.WARNING, f"where snapshots go is not known: {error}"
-    _announced.append(told)
-    log.log(level, "%s %s takes the place of %s; %s", PLUGIN, version(PLUGIN), PLACE, told)
+        on, level, told = True, logging.WARNING, f"where snapshots go is not known: {error}"
+    if again or log.isEnabledFor(level):
+        _announced.add(on)
+        log.log(level, "%s %s takes the place of %s; %s", PLUGIN, version(PLUGIN), PLACE, told)
 
 
-def _situation() -> Finding:
-    on = switched_on()
-    if on.state is State.PROBLEM:  # then nothing is probed
-        asked = backend_asked_for()
-        return Finding(on.about, State.OK, f"{on.told}; backend asked for: {asked or 'none in particular'}")
-    with open_engine(base_directory()) as engine:
-        return backend_of(engine, working_directory())
+def _situation() -> tuple[int, str]:
+    with open_engine(settings_for(base_directory())) as engine:
+        found = backend_of(engine, working_directory())
+    level = logging.WARNING if found.state is State.PROBLEM else logging.INFO
+    return level, f"{found.about}: {found.told}"
+
+
+def _switched_off() -> str:
+    """Nothing is probed then."""
+    return f"checkpoints are switched off; backend asked for: {backend_asked_for() or 'none in particular'}"

@@ -9,12 +9,17 @@ from weakref import WeakKeyDictionary
 class Working(Protocol):
     """What takes part in a request: a checkpoint manager."""
 
+    enabled: bool
+
     @property
     def last_outcome(self) -> dict[str, Any]:
         """What came of its last attempt to save a state."""
 
-    def request_ended(self) -> None:
-        """Told once, in the thread of the request."""
+    def turn_ended(self) -> None:
+        """Told at the end of the request, in its thread."""
+
+    def broken_off(self) -> None:
+        """Told when the next request begins, and nobody said that this one had ended."""
 
 
 class _Request:
@@ -38,8 +43,9 @@ _subagents: dict[str, str] = {}
 
 
 def begin_request(session: str = "", name: str = "") -> None:
-    """From here on this thread is at work on a request; one that broke off before ends now."""
-    end_request()
+    """From here on this thread is at work on a request."""
+    for manager in _leave():
+        manager.broken_off()
     _here.request = _Request(_subagents.get(session) or name or uuid.uuid4().hex)
 
 
@@ -62,13 +68,15 @@ def managers() -> list[Working]:
 
 def end_request() -> None:
     """Tell those who joined; without a request, nothing."""
+    for manager in _leave():
+        manager.turn_ended()
+
+
+def _leave() -> list[Working]:
+    """Those who joined this thread's request, which is over."""
     request, _here.request = _here.request, None
-    if request is None:
-        return
     with _lock:
-        joined = [manager for manager, of in _managers.items() if of is request]
-    for manager in joined:
-        manager.request_ended()
+        return [manager for manager, of in _managers.items() if request is not None and of is request]
 
 
 def subagent_started(session: str, parent_session: str, parent_request: str) -> None:

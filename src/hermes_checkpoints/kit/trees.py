@@ -46,7 +46,7 @@ from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.capture import Capture, left_out
 from hermes_checkpoints.kit.walk.memory import Learned, Memory, MemoryFile
-from hermes_checkpoints.kit.walk.recall import recalled, same_bytes, stamp_at
+from hermes_checkpoints.kit.walk.recall import doubt, recalled, same_bytes, stamp_at
 from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
 
 log = logging.getLogger("hermes_checkpoints")
@@ -123,15 +123,14 @@ class TreeBackend(Backend):
                 snapshot = None
                 if latest is None or capture.tally.changed or note.restoring is not None:
                     capture.nodes()
-                    entry = tree.own_entry()
-                    snapshot = self._publish(
-                        batch, note, entry, capture.stats(tree).files, tree.size, capture.tally.changed
-                    )
+                    entry, files = tree.own_entry(), capture.stats(tree).files
+                    snapshot = self._publish(batch, note, entry, files, tree.size, capture.tally.changed)
             finally:
                 batch.abandon()
             now = snapshot or latest
             assert now is not None
             if snapshot is not None or capture.tally.opened:
+                doubt(tree, scope.anyway)  # next time by the rules of then
                 self._memory.store(Memory(tree, now.id, self._header(now.id), scope.max_file_size))
             stats = capture.stats(tree)
             return Saved(snapshot, now, tuple(left_out(tree)), stats, lambda path: stamp_at(tree, path))
@@ -167,6 +166,7 @@ class TreeBackend(Backend):
             return None
         memory = self._memory.load()
         if memory is not None and memory.believed(latest.id, self._ids(), scope.max_file_size):
+            doubt(memory.tree, scope.anyway)
             return memory
         try:
             tree = recalled(self._snapshot(latest.id)[1], self._node)

@@ -42,7 +42,7 @@ Keep = Callable[[Change], str | None]
 """Why what differs stays as it is; ``None`` lets it change. ``before`` is what is there, ``after`` the target's."""
 
 
-def nothing(change: Change) -> str | None:
+def keep_nothing(change: Change) -> str | None:
     """Keeps nothing."""
     return None
 
@@ -69,7 +69,7 @@ def make_plan(
     target: Snapshot,
     changes: Iterable[Change],
     paths: tuple[str, ...] = (),
-    keep: Keep = nothing,
+    keep: Keep = keep_nothing,
     *,
     take_back: bool = False,
 ) -> Plan:

@@ -70,6 +70,7 @@ class _FaultyBatch(Batch):
 
     def add(self, fd: int, size: int, before: Entry | None) -> None:
         self._count()
+        self._batch.any_size = self.any_size
         self._batch.add(fd, size, before)
         self.stored, self.cloned = self._batch.stored, self._batch.cloned
 

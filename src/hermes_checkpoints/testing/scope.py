@@ -6,9 +6,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, Capability, Kind, Note, Place, Saved, Scope
+from hermes_checkpoints.contract import Backend, Capability, Kind, Note, Place, Restoring, Saved, Scope
 from hermes_checkpoints.testing.fixtures import Fixtures
 from hermes_checkpoints.testing.privileges import obeying_modes
 from hermes_checkpoints.testing.trees import EVERYTHING, contents, pictured, populate, take, told
@@ -116,6 +117,21 @@ class Scoping(Fixtures):
         assert backend.entry(saved.latest.id, "link").kind is Kind.LINK
         without_limit = backend.save(EVERYTHING, Note()).latest
         assert backend.entry(without_limit.id, "beyond").size == _LIMIT + 1
+
+    def test_a_path_that_is_to_be_held_anyway_is_held_and_others_of_its_size_are_not(
+        self, backend: Backend, workspace: Path
+    ) -> None:
+        (workspace / "dir").mkdir()
+        for name in ("dir/wanted", "dir/other", "wanted"):
+            (workspace / name).write_bytes(os.urandom(_LIMIT + 1))
+        scope = Scope(max_file_size=_LIMIT)
+        left_out = _named(backend, backend.save(scope, Note()))
+        anyway = backend.save(replace(scope, anyway=frozenset({"dir/wanted"})), Note(restoring=Restoring("0" * 40)))
+        assert backend.entry(anyway.latest.id, "dir/wanted").size == _LIMIT + 1
+        assert _named(backend, anyway) == {path: why for path, why in left_out.items() if path != "dir/wanted"}
+        again = _named(backend, backend.save(scope, Note(restoring=Restoring("0" * 40))))
+        if Capability.STORES_LARGE_FILES_FREELY not in self.backend_class.capabilities:  # else it costs nothing now
+            assert again == left_out
 
     def test_what_is_no_file_is_left_out_and_does_not_hang(self, backend: Backend, workspace: Path) -> None:
         populate(workspace)

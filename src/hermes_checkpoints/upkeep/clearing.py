@@ -4,10 +4,12 @@ import os
 import secrets
 import shutil
 from contextlib import ExitStack
+from pathlib import Path
 
 from hermes_checkpoints.contract import Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.publish import private_directory
+from hermes_checkpoints.legacy import WORKSPACE_NOTE
 from hermes_checkpoints.opening import ASIDE, STAYS, Opener
 from hermes_checkpoints.records import records
 from hermes_checkpoints.upkeep.forgetting import forget, upkeep_lock, workspace_lock
@@ -15,7 +17,7 @@ from hermes_checkpoints.upkeep.inventory import parts
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim
 
-CLEARED = "cleared-"
+_CLEARED = "cleared-"
 
 
 def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> None:
@@ -40,7 +42,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
                     forget(place, list(opener.open(backend.name, place).snapshots()), opener, ledger)
                 reclaim({name: backend}, ledger, progress=progress)
         opener.close()
-        aside = private_directory(store / f"{CLEARED}{secrets.token_hex(4)}")
+        aside = private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}")
         try:
             for name in os.listdir(store):
                 if name not in STAYS and not ASIDE.fullmatch(name):
@@ -51,7 +53,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
 
 
 def sweep(opener: Opener, progress: Progress = silent) -> None:
-    """Remove what clears have moved aside. Raises ``StoreError``, of it ``StoreRefused`` with nothing changed."""
+    """Remove what was moved aside. Raises ``StoreError``, of it ``StoreRefused`` with nothing changed."""
     opener.refuse_others()
     store = opener.settings.store
     try:
@@ -63,3 +65,18 @@ def sweep(opener: Opener, progress: Progress = silent) -> None:
         return
     except OSError as error:
         raise StoreError(f"{store} could not be emptied whole: {error}. Try again.") from error
+
+
+def put_aside(path: Path, store: Path) -> None:
+    """Have a repository or an archive removed: at once out of sight, and off the disk with the next ``maintain``.
+
+    Where there is no store to put it in, it is removed here. Raises ``OSError`` or ``StoreError``.
+    """
+    if store.is_dir():
+        path.rename(private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}") / path.name)
+        return
+    for child in sorted(
+        path.iterdir(), key=lambda one: one.name in ("HEAD", WORKSPACE_NOTE)
+    ):  # killed here, it is known still
+        shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+    path.rmdir()

@@ -41,6 +41,10 @@ class Upkeep:
         self._wait = wait
         self._progress = progress
 
+    def refuse_others(self) -> None:
+        """Raise ``StoreRefused`` where the store's directory is somebody else's."""
+        self._opener.refuse_others()
+
     def status(self) -> Status:
         """What the store takes on disk, measured, and what each workspace and snapshot holds of that."""
         return survey(self._opener)

@@ -22,6 +22,8 @@ class Batch(ABC):
 
     takes_any_size = False
     """Whether ``add`` decides about the size limit itself."""
+    any_size = False
+    """Set by the walk: whether the next content belongs in the snapshot whatever its size."""
     stored = 0
     """Contents stored so far that were not there before."""
     cloned = 0

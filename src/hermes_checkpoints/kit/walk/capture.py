@@ -40,7 +40,7 @@ class Capture:
         # Another filesystem may be mounted below, with a clock of its own.
         self._racy_elsewhere = clock.racy_by_another_clock()
         self._device: int | None = None
-        self._taker = Taker(batch, scope.max_file_size, learned or {}, progress)
+        self._taker = Taker(batch, scope, learned or {}, progress)
         self._order: list[Seen] = []
         self.tally = self._taker.tally
 
@@ -100,7 +100,7 @@ class Capture:
                 return root
 
     def _visit(self, descent: Descent, name: str, status: os.stat_result, old: Seen | None, rules: Rules) -> Visit:
-        prefix = "".join(f"{part}/" for part in descent.names) if self._taker.has_learned else ""
+        prefix = "".join(f"{part}/" for part in descent.names) if self._taker.needs_paths else ""
         if old is None and name:
             self.tally.changed += 1
         if self._device is None:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +53,17 @@ def stamp_at(tree: Seen, path: str) -> Stamp | None:
         tree = child
     item = tree.item(name) if name in tree.keys else None
     return stamp_of(item) if item is not None else None
+
+
+def doubt(tree: Seen, paths: Iterable[str]) -> None:
+    """Have the next walk look at these files again, whatever their stat says."""
+    for path in paths:
+        *above, name = path.split("/")
+        seen: Seen | None = tree
+        for part in above:
+            seen = seen.dirs.get(part) if seen is not None else None
+        if seen is not None:
+            seen.racy.add(name)
 
 
 def same_bytes(workspace: Path, parts: tuple[str, ...], stored: BinaryIO) -> bool:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hermes_checkpoints.contract import Entry, Kind, Progress, Reason, WorkspaceError, same
+from hermes_checkpoints.contract import Entry, Kind, Progress, Reason, Scope, WorkspaceError, same
 from hermes_checkpoints.kit.store.batch import Batch, LeaveOut
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.attributes import read_xattrs
@@ -40,14 +40,15 @@ class Tally:
 class Taker:
     """Hands the contents of files to a batch, each checked to have stood still meanwhile."""
 
-    def __init__(self, batch: Batch, limit: int, learned: Mapping[str, Learned], progress: Progress) -> None:
+    def __init__(self, batch: Batch, scope: Scope, learned: Mapping[str, Learned], progress: Progress) -> None:
         self._batch = batch
-        self._limit = 0 if batch.takes_any_size else limit
+        self._limit = 0 if batch.takes_any_size else scope.max_file_size
+        self._anyway = scope.anyway
         self.racy_from = 0
         """Of the directory that is being looked at."""
         self._learned = learned
         self._progress = progress
-        self.has_learned = bool(learned)
+        self.needs_paths = bool(learned or scope.anyway)
         self._pending: list[tuple[Seen, FileItem, Entry | None]] = []
         self.tally = Tally()
 
@@ -72,6 +73,7 @@ class Taker:
             elif not stat.S_ISREG(mode):
                 reason = Reason.SPECIAL
             else:
+                self._batch.any_size = bool(self._anyway) and prefix + name in self._anyway
                 item = self._content(fd, item, seen, before)
                 self._pending.append((seen, item, before))
                 self.mark_racy(seen, item)
@@ -106,13 +108,13 @@ class Taker:
         self.tally.opened += 1
         if self.tally.opened % _REPORT_EVERY == 0:
             self._progress(self.tally.opened)
-        name = item[0]
+        name, limit = item[0], 0 if self._batch.any_size else self._limit
         for _ in range(TRIES):
-            if self._limit and item[2] > self._limit:
+            if limit and item[2] > limit:
                 raise LeaveOut(Reason.TOO_LARGE)
             with open_regular(fd, name) as source:
                 item = item_of(name, os.fstat(source))
-                if self._limit and item[2] > self._limit:
+                if limit and item[2] > limit:
                     continue
                 xattrs = read_xattrs(source)
                 try:

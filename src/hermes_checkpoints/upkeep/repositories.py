@@ -1,21 +1,15 @@
-"""Hermes's repositories of the time before its shared store: which are gone or stale, and removing them."""
+"""Hermes's repositories of the time before its shared store, where they stand: which workspace each is of."""
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.kit.store.space import space_of
-from hermes_checkpoints.legacy import pre_v2
+from hermes_checkpoints.legacy import WORKSPACE_NOTE, pre_v2
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.records import read_record
-from hermes_checkpoints.upkeep.clearing import CLEARED
 from hermes_checkpoints.upkeep.standing import standing
-
-_NOTE = "HERMES_WORKDIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +20,12 @@ class Repository:
     workspace: Path
     standing: Standing
     size: int
-    """Bytes on disk."""
+    """Bytes on disk; 0 unless measured."""
     mtime: float
     """Of the newest file, in seconds since the epoch."""
 
 
-def repositories(base: Path) -> Iterator[Repository]:
+def repositories(base: Path, *, measure: bool = True) -> Iterator[Repository]:
     """Every one whose workspace is noted in it; one without that note is nobody's to judge. Raises ``StoreError``.
 
     They do not say which directory the workspace was in, so one is gone only
@@ -39,10 +33,11 @@ def repositories(base: Path) -> Iterator[Repository]:
     """
     for path in pre_v2(base):
         try:
-            workspace = Path(os.fsdecode((path / _NOTE).read_bytes().strip()))
+            workspace = Path(os.fsdecode((path / WORKSPACE_NOTE).read_bytes().strip()))
             record = read_record(base / "store", path.name)
             stands = standing(workspace, record.parent if record is not None else None)
-            yield Repository(path, workspace, stands, space_of(path).real, _newest(path))
+            size = space_of(path).real if measure else 0
+            yield Repository(path, workspace, stands, size, _newest(path))
         except (OSError, ValueError):
             continue  # removed or moved meanwhile, or not to be read
 
@@ -54,16 +49,3 @@ def _newest(directory: Path) -> float:
         for name in (*names, *files):
             newest = max(newest, Path(above, name).lstat().st_mtime)
     return newest
-
-
-def put_aside(path: Path, store: Path) -> None:
-    """Have a repository or an archive removed: at once out of sight, and off the disk with the next ``maintain``.
-
-    Where there is no store to put it in, it is removed here. Raises ``OSError`` or ``StoreError``.
-    """
-    if store.is_dir():
-        path.rename(private_directory(store / f"{CLEARED}{secrets.token_hex(4)}") / path.name)
-        return
-    for child in sorted(path.iterdir(), key=lambda one: one.name in ("HEAD", _NOTE)):  # killed here, it is known still
-        shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
-    path.rmdir()

@@ -1,17 +1,19 @@
 """Switching the plugin on and off, by Hermes's own commands."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from hermes_checkpoints import plugins
 from hermes_checkpoints.contract import CheckpointError
-from hermes_checkpoints.hermes.config import backend_asked_for, checkpoints_section
-from hermes_checkpoints.settings import AUTO
+from hermes_checkpoints.hermes.configuration import backend_asked_for, checkpoints_section
+from hermes_checkpoints.settings import AUTO, hermes_home
 
 PLUGIN = "hermes-checkpoints"
 ENTRY_POINT_GROUP = "hermes_agent.plugins"
@@ -53,6 +55,7 @@ def is_offered() -> bool:
 
 def plugin_state() -> str:
     """What ``config.yaml`` says: ``enabled``, ``disabled`` or ``not enabled``. Raises ``CheckpointError``."""
+    require_readable(hermes_home(os.environ) / "config.yaml")
     try:
         from hermes_cli.config import load_config
 
@@ -117,6 +120,21 @@ def _enabled() -> str:
 def _require_hermes() -> None:
     if hermes_version() is None:
         raise CheckpointError(f"there is no Hermes in {sys.prefix}. Nothing was changed; {how_to_install()}")
+    require_readable(hermes_home(os.environ) / "config.yaml")
+
+
+def require_readable(config: Path) -> None:
+    """Raise ``CheckpointError`` for a ``config.yaml`` that Hermes would take for an empty one, and then write anew."""
+    import yaml  # Hermes's own; nothing else here needs it
+
+    try:
+        found = yaml.safe_load(config.read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(f"Hermes cannot read {config}: {error}. Nothing was changed; mend it first.") from error
+    if found is not None and not isinstance(found, dict):
+        raise CheckpointError(f"{config} is not what Hermes can use. Nothing was changed; mend it first.")
 
 
 def _changed(setting: str, read: Callable[[], str], wanted: str, undo: str, words: tuple[str, ...]) -> Change | None:
