@@ -128,8 +128,9 @@ def test_the_oldest_go_for_a_size_and_no_workspace_loses_its_last_snapshot(made)
 
 
 def test_old_repositories_and_archives_go_by_age_and_what_is_nobodys_stays(old):
-    fresh = old.repository(Path("/away/fresh"))
-    old.repository(Path("/away/stale"), days=9)
+    live, other = (put(old.workspaces, f"{name}/a").parent for name in ("live", "other"))
+    fresh, away = old.repository(live), old.repository(Path("/away/mine"), days=9)
+    old.repository(other, days=9)
     old.archive(days=9)
     kept = old.archive("legacy-20210101-000000", days=5)
     nameless = old.repository(Path("/away/nameless"), days=400)
@@ -137,9 +138,9 @@ def test_old_repositories_and_archives_go_by_age_and_what_is_nobodys_stays(old):
     theirs = put(old.base, "legacy-app/file", "mine").parent
     os.utime(theirs, (0, 0))
     result = prune_checkpoints(checkpoint_base=old.base)
-    assert result == NOTHING | {"scanned": 2, "deleted_stale": 2, "bytes_freed": result["bytes_freed"]}
+    assert result == NOTHING | {"scanned": 3, "deleted_stale": 2, "bytes_freed": result["bytes_freed"]}
     assert 200_000 <= result["bytes_freed"] <= 400_000
-    assert {*old.base.iterdir()} == {fresh, kept, nameless, theirs}
+    assert {*old.base.iterdir()} == {fresh, away, kept, nameless, theirs}
 
 
 def test_an_old_repository_is_an_orphan_only_when_our_record_says_where_its_workspace_was(made):
@@ -155,7 +156,7 @@ def test_an_old_repository_is_an_orphan_only_when_our_record_says_where_its_work
 
 
 def test_an_old_repository_in_which_something_was_written_lately_stays(old):
-    repository = old.repository(Path("/away/mine"), days=9)
+    repository = old.repository(put(old.workspaces, "mine/a").parent, days=9)
     put(repository, "objects/new", "").touch()
     os.utime(repository / "objects", (0, 0))
     assert prune_checkpoints(checkpoint_base=old.base) == NOTHING | {"scanned": 1}

@@ -1,8 +1,8 @@
 """Hermes Agent's ``tools.checkpoint_manager`` on this engine: the calls of 0.19.0 and the newer ones.
 
 The plugin (:mod:`hermes_checkpoints.hermes.plugin`) puts this very module in
-the place of Hermes's own. Here alone answers are dicts, and nothing raises.
-What Hermes calls is in ``docs/hermes.md``.
+the place of Hermes's own. Here alone answers are dicts, and none of these
+raises. Who calls what is in ``docs/hermes.md``.
 """
 
 import os

@@ -44,7 +44,7 @@ class Finding:
 
 
 def examine(workspace: Path, base: Path, *, inside: bool) -> list[Finding]:
-    """Everything, in the order in which it is to be put right. Writes to nothing but a scratch directory of its own.
+    """Everything, in the order in which it is to be put right. Takes no snapshot but of a scratch directory of its own.
 
     ``inside``: this is Hermes's own process.
     """
@@ -145,7 +145,7 @@ def _store(engine: Engine, workspace: Path) -> Finding:
     if status.st_uid != os.geteuid():
         return _problem("store", f"{store} belongs to another user", "use a HERMES_HOME of your own")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        return _problem("store", f"others may look into {store}", f"chmod 700 {store}")
+        return Finding("store", State.NOTE, harmless(f"others may look into {store}"), "the next use of it closes it")
     engine.upkeep.refuse_others()
     for snapshot in engine.list(workspace)[:1]:
         engine.show(workspace, snapshot.id)
