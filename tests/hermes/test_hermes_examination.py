@@ -79,7 +79,7 @@ def test_the_check_finds_a_store_that_others_may_look_into(base, workspace, look
         engine.snapshot(workspace)
     (base / "store").chmod(0o755)
     store = look("store")
-    assert store.state is State.PROBLEM
+    assert store.state is State.NOTE
     assert f"chmod 700 {base}/store" in store.remedy
 
 
