@@ -144,3 +144,16 @@ def test_a_backend_that_brings_something_else_back_is_found_out(look, tmp_path, 
         trial = look("trial")
     assert trial.state is State.PROBLEM
     assert trial.told.startswith("forgetful did not bring a scratch directory back")
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"max_snapshots": "20", "max_total_size_mb": 500, "max_file_size_mb": 10}, "agree"),
+        ({"max_snapshots": 50}, "max_snapshots 50 and 20"),
+        ({"max_snapshots": None}, "no number"),
+    ],
+)
+def test_the_check_compares_the_limits_of_hermes_with_those_of_the_command_line(config, look, limits, told):
+    config.update(limits)
+    assert told in look("limits").told

@@ -62,6 +62,15 @@ def test_limits_are_clamped_and_can_be_read():
     assert (made.enabled, made.max_snapshots, made.max_total_size_mb, made.max_file_size_mb) == (True, 1, 0, 0)
 
 
+@pytest.mark.parametrize("value", [None, "lots", "", [], float("nan")])
+def test_a_limit_that_is_no_number_does_not_keep_an_agent_from_starting(value):
+    """Hermes passes on whatever its configuration says."""
+    made = hermes.CheckpointManager(max_snapshots=value, max_total_size_mb=value, max_file_size_mb=value)
+    assert (made.max_snapshots, made.max_total_size_mb, made.max_file_size_mb) == (20, 500, 10)
+    assert hermes.CheckpointManager(max_snapshots="7").max_snapshots == 7
+    assert hermes.CheckpointManager(max_file_size_mb=2.5).max_file_size_mb == 2
+
+
 def test_a_list_has_what_the_command_the_gateway_and_the_tui_read(manager, project, turn):
     first = turn("before terminal: rm -rf\nsrc")
     (project / "src/main.py").write_text("second\nthird\n")

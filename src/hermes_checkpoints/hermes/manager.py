@@ -11,7 +11,7 @@ from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.hermes import answers
 from hermes_checkpoints.hermes.configuration import PathLike, base_directory, open_engine, settings_for
 from hermes_checkpoints.hermes.differing import in_words
-from hermes_checkpoints.hermes.guarding import Answer, never_raises, refused
+from hermes_checkpoints.hermes.guarding import Answer, log, never_raises, refused
 from hermes_checkpoints.hermes.listing import Listing
 from hermes_checkpoints.hermes.outcomes import Outcomes
 from hermes_checkpoints.hermes.ownership import Writes
@@ -47,9 +47,9 @@ class CheckpointManager:
         max_file_size_mb: int = 10,
     ) -> None:
         self.enabled = enabled
-        self.max_snapshots = max(1, int(max_snapshots))
-        self.max_total_size_mb = max(0, int(max_total_size_mb))
-        self.max_file_size_mb = max(0, int(max_file_size_mb))
+        self.max_snapshots = _number(max_snapshots, 20, least=1)
+        self.max_total_size_mb = _number(max_total_size_mb, 500)
+        self.max_file_size_mb = _number(max_file_size_mb, 10)
         self._turn = object()
         self._outcomes = Outcomes()
         self._writes = Writes()
@@ -235,6 +235,15 @@ class CheckpointManager:
     def _difference(self, workspace: Path, snapshot: Snapshot) -> Answer:
         stat, text = in_words(self._engine().diff(workspace, snapshot.id))
         return {"success": True, "stat": stat, "diff": text}
+
+
+def _number(given: object, usual: int, least: int = 0) -> int:
+    """What Hermes's configuration says, as it is passed on unseen; the usual where that is no number."""
+    try:
+        return max(least, int(float(str(given))))
+    except (ValueError, OverflowError):
+        log.warning("%r is no number; checkpoints go by the usual %d", given, usual)
+        return usual
 
 
 def _not_found(commit_hash: str) -> str:
