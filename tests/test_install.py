@@ -30,10 +30,12 @@ from importlib.metadata import distribution, entry_points
 packages = {name: importlib.import_module(name) for name in sys.argv[1:]}
 scripts = distribution("hermes-checkpoints").entry_points.select(group="console_scripts")
 backends = entry_points(group="hermes_checkpoints.backends")
+(plugin,) = entry_points(group="hermes_agent.plugins")
 print(json.dumps({
     "files": {name: package.__file__ for name, package in packages.items()},
     "scripts": [point.name for point in scripts],
     "backends": {point.name: point.load().__name__ for point in backends},
+    "plugin": [plugin.name, callable(plugin.load().register)],
 }))
 """
 
@@ -109,6 +111,7 @@ def _check(environment: Path, root: dict[str, Path]) -> None:
         assert (root[name] / name / "py.typed").is_file()
     assert seen["scripts"] == ["hermes-checkpoints"]
     assert seen["backends"] == BACKENDS
+    assert seen["plugin"] == ["hermes-checkpoints", True]  # as Hermes finds and calls it
     assert "hermes-checkpoints" in _run(environment / "bin/hermes-checkpoints", "--help")
 
 
