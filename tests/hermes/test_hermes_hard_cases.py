@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
-from hermes_checkpoints import hermes
+from hermes_checkpoints import Engine, hermes
 from hermes_checkpoints.contract import StoreDamaged
 from hermes_checkpoints.hermes import listing
 from hermes_checkpoints.hermes.requests import begin_request, end_request
@@ -53,7 +54,7 @@ def test_one_snapshot_that_cannot_be_compared_hides_no_other(manager, project, t
     def broken(self, before, after):
         if hashes[1] in (before.id, after.id):
             raise StoreDamaged("a byte is wrong")
-        return 1, 1, 1
+        return 1, (1, 1)
 
     monkeypatch.setattr(listing._Counting, "figures", broken)
     assert [one["hash"] for one in manager.list_checkpoints(project)] == hashes[::-1]
@@ -130,6 +131,66 @@ def test_edits_after_a_request_that_broke_off_are_not_taken_for_the_agents(manag
     assert not (project / "a").exists()
 
 
+def test_edits_after_a_thread_died_are_not_taken_for_the_agents(manager, project, turn):
+    """Hermes works at each request in a thread of its own."""
+    put(project, "notes", b"then")
+
+    def request(work):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    def dies():
+        begin_request("session", "first")
+        turn()
+        put(project, "a", b"the agent's")
+        manager.record_agent_write(project / "a")
+
+    def goes_on():
+        begin_request("session", "second")
+        turn()
+        end_request()
+
+    request(dies)
+    put(project, "notes", b"mine, after the thread had died")
+    request(goes_on)
+    first = manager.list_checkpoints(project)[-1]["hash"]
+    assert manager.restore(project, first)["skipped_user_edits"] == ["notes"]
+
+
+def test_what_an_undo_brings_back_is_still_the_agents(manager, project, turn):
+    first, before = turn(), picture(project)
+    put(project, "src/main.py", b"the agent's")
+    manager.record_agent_write(project / "src/main.py")
+    manager.new_turn()
+    assert manager.restore(project, first)["success"]
+    with Engine(store=hermes.CHECKPOINT_BASE) as engine:
+        engine.undo(project)
+    assert (project / "src/main.py").read_bytes() == b"the agent's"
+    assert manager.restore(project, first)["skipped_user_edits"] == []
+    assert difference(before, picture(project)) == []
+
+
+def test_a_file_over_the_limit_that_an_undo_brought_back_is_left_out_again(small, project, base):
+    put(project, "grows", b"then")
+    assert small.ensure_checkpoint(project)
+    first = small.last_outcome["hash"]
+    put(project, "grows", os.urandom(LIMIT + 1))
+    assert small.restore(project, first)["success"]
+    with Engine(store=base) as engine:
+        engine.undo(project)
+    small.new_turn()
+    put(project, "other", b"1")
+    assert small.ensure_checkpoint(project)
+    shared = small.last_outcome["left_out"]
+    for cache in base.rglob("seen"):
+        shutil.rmtree(cache)
+    put(project, "other", b"2")
+    cold = hermes.CheckpointManager(enabled=True, max_file_size_mb=1)
+    assert cold.ensure_checkpoint(project)
+    assert cold.last_outcome["left_out"] == shared
+
+
 def test_a_mode_that_somebody_changed_by_hand_stays_in_a_safe_restore(manager, project, turn):
     first = turn()
     put(project, "src/main.py", b"the agent's")
@@ -159,6 +220,8 @@ def test_the_figures_of_one_list_do_not_add_up_to_a_long_wait(manager, project, 
         turn()
     figures = [(one["files_changed"], one["insertions"]) for one in manager.list_checkpoints(project)]
     assert figures == [(2, 2), (2, 0), (2, 0), (0, 0)]
+    again = [(one["files_changed"], one["insertions"]) for one in manager.list_checkpoints(project)]
+    assert again == [(2, 2), (2, 2), (2, 0), (0, 0)]  # what was counted is remembered, and the next list goes on
 
 
 def test_paths_are_told_as_they_are_where_they_are_text(manager, project, turn):

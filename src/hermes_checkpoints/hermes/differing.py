@@ -22,7 +22,7 @@ def in_words(diffs: Iterable[FileDiff]) -> tuple[str, str]:
     text = _harmless_lines(b"".join(pieces).decode("utf-8", "surrogateescape"))
     if len(pieces) < len(rows):
         text += f"\n… and {len(rows) - len(pieces)} more files, which are too much to show\n"
-    return _stat(rows), text.rstrip("\n")
+    return _stat(rows), text
 
 
 def _harmless_lines(text: str) -> str:

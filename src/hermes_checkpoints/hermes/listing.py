@@ -14,7 +14,7 @@ from hermes_checkpoints.wording import counted, harmless
 Counts = tuple[int, int, int]
 """Files that differ, lines added, lines removed."""
 # Beyond as many changed files, or bytes in them, in one list, lines are not counted: the list must come at once.
-_MOST_FILES, _MOST_BYTES = 400, 8 << 20
+_MOST_FILES, _MOST_BYTES = 400, 1 << 20
 
 
 class Listing:
@@ -41,9 +41,12 @@ class Listing:
         pair = before.id, after.id
         if pair not in self._counts:
             try:
-                self._counts[pair] = counting.figures(before, after)
+                files, lines = counting.figures(before, after)
             except CheckpointError:  # one was forgotten since, or is damaged: no reason to hide the others
                 return 0, 0, 0
+            if lines is None:
+                return files, 0, 0  # perhaps the next list gets to it
+            self._counts[pair] = files, *lines
         return self._counts[pair]
 
 
@@ -54,17 +57,18 @@ class _Counting:
         self._engine = engine
         self._files, self._bytes = _MOST_FILES, _MOST_BYTES
 
-    def figures(self, before: Snapshot, after: Snapshot) -> Counts:
+    def figures(self, before: Snapshot, after: Snapshot) -> tuple[int, tuple[int, int] | None]:
+        """Files that differ, and lines added and removed, if there was time to count them."""
         sizes = [
             max(entry.size for entry in (change.before, change.after) if entry is not None)
             for change in self._engine.changes(before, after)
             if _is_content(change.before) or _is_content(change.after)
         ]
         if len(sizes) > self._files or sum(sizes) > self._bytes:
-            return len(sizes), 0, 0
+            return len(sizes), None
         self._files, self._bytes = self._files - len(sizes), self._bytes - sum(sizes)
         diffs = list(self._engine.diff_between(before, after))
-        return len(sizes), sum(diff.added for diff in diffs), sum(diff.removed for diff in diffs)
+        return len(sizes), (sum(diff.added for diff in diffs), sum(diff.removed for diff in diffs))
 
 
 def _is_content(entry: Entry | None) -> bool:

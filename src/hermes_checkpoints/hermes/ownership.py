@@ -22,6 +22,9 @@ from hermes_checkpoints.kit.walk.reading import Changed, open_regular
 
 _GONE = b"gone"
 
+Left = dict[str, set[bytes]]
+"""What the agent left at a path, each time, as ``_fingerprint`` says it: an undo brings back what it left before."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -37,8 +40,8 @@ class Writes:
     """What one agent did, in whichever workspaces."""
 
     def __init__(self) -> None:
-        self._left: dict[str, bytes | None] = {}
-        """What the agent left at a resolved path, as ``_fingerprint`` says it."""
+        self._left: Left = {}
+        """By resolved path."""
         self._turns: dict[Path, list[Turn]] = {}
         self._under_way: dict[Path, Turn] = {}
 
@@ -92,7 +95,9 @@ class Writes:
         return Judge(workspace, left, dict(self._left_between_snapshots(engine, workspace))) if left else None
 
     def _note(self, workspace: Path, path: str) -> None:
-        self._left[f"{workspace}/{path}"] = _fingerprint(workspace, path)
+        left = self._left.setdefault(f"{workspace}/{path}", set())
+        if (now := _fingerprint(workspace, path)) is not None:
+            left.add(now)
 
     def _left_between_snapshots(self, engine: Engine, workspace: Path) -> Iterator[tuple[str, Entry | None]]:
         turns = self._turns.get(workspace, [])
@@ -106,7 +111,7 @@ class Writes:
 class Judge:
     """Tells a restore what to keep, and remembers what that was."""
 
-    def __init__(self, workspace: Path, left: dict[str, bytes | None], between: dict[str, Entry | None]) -> None:
+    def __init__(self, workspace: Path, left: Left, between: dict[str, Entry | None]) -> None:
         self._workspace = workspace
         self._left = left
         self._between = between
@@ -126,10 +131,8 @@ class Judge:
 
     def _is_the_agents(self, change: Change) -> bool:
         path = change.path
-        if path in self._left:
-            left = self._left[path]
-            if change.before is None or (left is not None and left == _fingerprint(self._workspace, path)):
-                return True
+        if path in self._left and (change.before is None or _fingerprint(self._workspace, path) in self._left[path]):
+            return True
         if path in self._between and same(self._between[path], change.before):
             return True
         # A directory comes and goes with what the agent wrote in it, and stays when something else is left there.

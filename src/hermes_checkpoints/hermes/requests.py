@@ -57,7 +57,9 @@ def current_request() -> str | None:
 def join(manager: Working) -> None:
     """Have a manager told of the end of this thread's request; it is not kept alive for that."""
     with _lock:
-        _managers[manager] = _here.request
+        before, _managers[manager] = _managers.get(manager), _here.request
+    if before is not None and before is not _here.request:
+        manager.broken_off()  # in another thread, perhaps; nothing, where its end was told
 
 
 def managers() -> list[Working]:

@@ -61,6 +61,8 @@ class Taker:
         name, mode = item[0], item[1]
         reason: Reason | None = None
         learned = self._learned.get(prefix + name) if self._learned else None
+        if learned is not None and self._too_large(prefix + name, item):
+            learned = None  # a restore wrote it, which was free to
         try:
             if learned is not None and learned[0] == item[1:] and not self._racy(item):
                 _, seen.keys[name], xattrs = learned
@@ -95,6 +97,9 @@ class Taker:
         self.mark_racy(seen, item)
         self.tally.compare(before, seen.entry_of(item))
         return item
+
+    def _too_large(self, path: str, item: FileItem) -> bool:
+        return bool(self._limit) and item[2] > self._limit and path not in self._anyway
 
     def _racy(self, item: FileItem) -> bool:
         return clock.is_racy(item[3], item[4], self.racy_from)
