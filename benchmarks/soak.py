@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints import Engine
+from hermes_checkpoints.contract import SnapshotNotFound
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Taken
 
@@ -250,7 +251,10 @@ def _check(soak: Soak, outcome: Outcome) -> None:
                 outcome.lost_workspaces.append(f"{number:03}")
             for snapshot in listed:
                 outcome.listed += 1
-                exported = engine.export(snapshot.workspace, snapshot.id, target)
+                try:
+                    exported = engine.export(snapshot.workspace, snapshot.id, target)
+                except SnapshotNotFound:  # a process in the background is still making room
+                    continue
                 expected = known.get(snapshot.id)  # killed before it could be logged: whole, whatever it is
                 if exported.failed or (expected is not None and digest(target) != expected):
                     outcome.damaged.append(snapshot.id)

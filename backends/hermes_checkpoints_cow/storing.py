@@ -22,7 +22,7 @@ from hermes_checkpoints_cow.vault import DATA, Vault, digest_of
 # for 64 kB), so a small changed file is copied. In a first snapshot most files are clean, and clones cost no space.
 SMALL = 64 * 1024
 # Up to here two contents of one size are compared byte by byte; beyond, by asking whether they share their blocks.
-COMPARED = 1 << 20
+COMPARED = 4 << 20
 _CANNOT_STORE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE})
 
 
