@@ -69,6 +69,7 @@ def test_a_file_that_outgrew_the_limit_brings_no_other_large_file_into_the_store
     put(project, "log", os.urandom(LIMIT + 1))
     done = small.restore(project, small.last_outcome["hash"], "log")
     assert done["success"]
+    assert (done["skipped_oversize"], done["reason"]) == ([], "auto")  # the others were not asked for
     assert (project / "log").read_bytes() == b"then"
     used = int(subprocess.run(["du", "-sk", base], capture_output=True, check=True).stdout.split()[0])
     assert used < 3 * 1024

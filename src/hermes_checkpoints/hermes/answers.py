@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hermes_checkpoints.contract import Reason, Snapshot
+from hermes_checkpoints.contract import Reason, Snapshot, within
 from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.hermes.guarding import Answer, refused
 from hermes_checkpoints.hermes.listing import reason_of
@@ -86,8 +86,10 @@ def _undeleted(failed: Sequence[Failure], engine: Engine, target: Snapshot) -> l
 
 
 def _oversize(done: Restored, engine: Engine) -> list[str]:
-    """What is too large for any snapshot and was not already then."""
-    found = [one.path for one in done.left_out if one.reason is Reason.TOO_LARGE]
+    """Of what was asked for, what is too large for any snapshot and was not already then."""
+    restoring = done.safety.note.restoring
+    asked = restoring.paths if restoring is not None else ()
+    found = [one.path for one in done.left_out if one.reason is Reason.TOO_LARGE and within(one.path, asked)]
     if not found:
         return []
     then = {one.path for one in engine.show(done.snapshot.workspace, done.snapshot.id).left_out}

@@ -16,11 +16,11 @@ from hermes_checkpoints.hermes.guarding import PLACE
 from hermes_checkpoints.hermes.requests import managers
 from hermes_checkpoints.hermes.switching import PLUGIN, hermes_version, how_to_install, is_offered, plugin_state
 from hermes_checkpoints.hermes.trial import try_out
+from hermes_checkpoints.hermes.workspaces import nearest_directory
 from hermes_checkpoints.policy.guards import why_declined
-from hermes_checkpoints.settings import AUTO, home_directory, read_settings
+from hermes_checkpoints.settings import AUTO, MB, home_directory, read_settings
 from hermes_checkpoints.wording import harmless, size
 
-_MB = 1 << 20
 _ENABLE = "`hermes-checkpoints hermes enable` does that, from Hermes's next start on"
 
 
@@ -135,7 +135,7 @@ def backend_of(engine: Engine, workspace: Path) -> Finding:
 def _store(engine: Engine, workspace: Path) -> Finding:
     """Whether it can be used, as far as can be seen without writing to it: the newest snapshot there is read."""
     base = engine.settings.base
-    held, shown = _nearest(base), harmless(str(base))
+    held, shown = nearest_directory(base), harmless(str(base))
     if not os.access(held, os.W_OK | os.X_OK):
         return _problem("store", f"{held} cannot be written to", "give yourself the right to, or mount it for writing")
     store = engine.settings.store
@@ -154,14 +154,14 @@ def _store(engine: Engine, workspace: Path) -> Finding:
 
 def _room(engine: Engine) -> Finding:
     limits, base = engine.settings.limits, engine.settings.base
-    disk, used = shutil.disk_usage(_nearest(base)), engine.upkeep.status().real
-    budget = checkpoints_section().get("max_total_size_mb", limits.max_total_size // _MB)
+    disk, used = shutil.disk_usage(nearest_directory(base)), engine.upkeep.status().real
+    budget = checkpoints_section().get("max_total_size_mb", limits.max_total_size // MB)
     allowed = f" of {budget} MB (max_total_size_mb)" if budget else ""
     told = f"{size(used)}{allowed} used; {size(disk.free)} of the disk are free"
     if disk.free < disk.total * limits.min_free_disk:
         share = f"{limits.min_free_disk:.0%} of the disk"
         return _problem("room", f"{told}, and {share} are to stay free", "make room, or no snapshot can be taken")
-    if isinstance(budget, int | float) and 0 < budget * _MB < used:
+    if isinstance(budget, int | float) and 0 < budget * MB < used:
         return Finding("room", State.NOTE, told, "`hermes-checkpoints maintain` brings it below that now")
     return Finding("room", State.OK, told)
 
@@ -171,8 +171,8 @@ def _limits(base: Path) -> Finding:
     section, settings = checkpoints_section(), read_settings(base, environ={})
     ours: dict[str, object] = {
         "max_snapshots": settings.limits.max_snapshots,
-        "max_total_size_mb": settings.limits.max_total_size / _MB,  # may be fractions of one
-        "max_file_size_mb": settings.scope.max_file_size / _MB,
+        "max_total_size_mb": settings.limits.max_total_size / MB,  # may be fractions of one
+        "max_file_size_mb": settings.scope.max_file_size / MB,
     }
     if settings.backend != AUTO:  # which lets the command go on where Hermes's snapshots are
         ours["backend"] = settings.backend
@@ -201,12 +201,7 @@ def _alike(theirs: object, ours: object) -> bool:
 
 
 def _trial(engine: Engine, workspace: Path, base: Path) -> Finding:
-    used, held = try_out(engine.choose(workspace).name, _nearest(base.parent))
+    used, held = try_out(engine.choose(workspace).name, nearest_directory(base.parent))
     if not held:
         return _problem("trial", f"{used} did not bring a scratch directory back", "do not rely on it, and report this")
     return Finding("trial", State.OK, f"{used} took a scratch directory and brought it back, exactly")
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest directory above it that is there."""
-    return next(directory for directory in (path, *path.parents) if directory.is_dir())

@@ -28,5 +28,10 @@ def directory_for(path: Path, engine: Engine, home: Path) -> Path:
             break
         if any((directory / marker).exists() for marker in MARKERS):
             return directory
-    there = next(directory for directory in (start, *start.parents) if directory.is_dir())
+    there = nearest_directory(start)
     return start if there in too_wide else there
+
+
+def nearest_directory(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there."""
+    return next(directory for directory in (path, *path.parents) if directory.is_dir())
