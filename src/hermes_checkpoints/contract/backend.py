@@ -13,6 +13,7 @@ from hermes_checkpoints.contract.snapshots import (
     Damage,
     Fitness,
     Growing,
+    Mended,
     Note,
     Place,
     Progress,
@@ -189,6 +190,37 @@ class Backend(ABC):
                 continue
             if size != entry.size:
                 yield Damage(snapshot, path, f"has {size} bytes instead of {entry.size}")
+
+    def examine(self, progress: Progress = silent, *, full: bool = True) -> Iterator[Damage]:
+        """Look for damage in the whole of this part of the store, and name what it costs.
+
+        ``full`` reads every byte; without it, only directories are read, and
+        contents have to be there with their size. Each stored thing is read
+        once, whatever the number of snapshots that lean on it. Changes nothing
+        that a snapshot leans on.
+        """
+        for snapshot in self.all_snapshots():
+            with type(self).open(Place(self.place.store, snapshot.workspace)) as backend:
+                yield from backend.verify(snapshot.id)
+
+    def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
+        """Make anew what is damaged in the whole of this part and can be made from the rest of it.
+
+        The caller holds no lock. Killed at any moment, it can be repeated.
+        """
+        yield from ()
+
+    def mend(self, progress: Progress = silent, *, give_up: bool, dry_run: bool = False) -> Iterator[Mended]:
+        """Save what can be saved of this workspace's damaged snapshots, whose lock the caller holds.
+
+        Stores again what the workspace's own files, or anything else, still
+        have byte for byte. With ``give_up``, a snapshot of which something is
+        lost is then replaced by one that says so (with the same date, note and
+        order, as ``purge`` does it), and one of which nothing can be read is
+        put aside: afterwards no listed snapshot leans on anything damaged.
+        Killed at any moment, it can be repeated. A ``dry_run`` changes nothing.
+        """
+        yield from ()
 
     def restored(self, snapshot: str, stamps: Mapping[str, Stamp]) -> None:
         """Told after a restore: these paths now hold what ``snapshot`` has there.

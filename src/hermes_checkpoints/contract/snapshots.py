@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 
 from hermes_checkpoints.contract.trees import LeftOut, Stamp
@@ -100,7 +100,7 @@ class Restoring:
     paths: tuple[str, ...] = ()
     """The selection; empty for the whole workspace."""
     action: str = "restore"
-    """``restore``, ``undo`` or ``redo``."""
+    """``restore``, ``undo`` or ``redo``; ``continue`` or ``abort`` of one of these that was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,37 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A path of a snapshot that does not come back as it was stored."""
+    """Something stored that does not come back as it was stored."""
 
     snapshot: str
+    """Id of a snapshot that it costs something; empty when no snapshot leans on what is damaged."""
     path: str
+    """What it costs the snapshot; empty for all of it."""
     what: str
+
+
+class Mending(StrEnum):
+    """What a repair did about something damaged."""
+
+    REBUILT = "rebuilt"
+    """Was derived from what is intact, and is made anew."""
+    HEALED = "healed"
+    """Stored again, from bytes that are the ones that were stored."""
+    LEFT_OUT = "left out"
+    """Lost: the snapshot was replaced by one that says so (``Reason.DAMAGED``), with a new id."""
+    QUARANTINED = "quarantined"
+    """Nothing of it can be read: taken out of the way, and kept aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """One thing that a repair did, or would do."""
+
+    what: Mending
+    snapshot: str
+    """Empty when it is not about a snapshot."""
+    path: str
+    how: str
+    """From which bytes, to which place: for people."""
+    new_id: str = ""
+    """Of the snapshot that took its place."""

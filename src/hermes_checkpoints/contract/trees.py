@@ -29,6 +29,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     UNSTABLE = "changed while it was read"
     PURGED = "purged"  # was held, and taken out for good on request
+    DAMAGED = "lost to damage"  # was held; its bytes in the store were damaged and nobody had them any more
 
 
 class Entry(NamedTuple):

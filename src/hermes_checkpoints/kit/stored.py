@@ -1,0 +1,172 @@
+"""Reading snapshots that are trees of nodes: the half of a backend that changes nothing."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from hermes_checkpoints.contract import (
+    Backend,
+    Entry,
+    Kind,
+    PathNotFound,
+    Place,
+    Progress,
+    Snapshot,
+    SnapshotNotFound,
+    StoreDamaged,
+    Usage,
+    split_path,
+)
+from hermes_checkpoints.kit.compare import StoredTree, walk
+from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.nodes import decode_header, decode_node
+from hermes_checkpoints.kit.store.shares import divide, reachable, while_listed
+from hermes_checkpoints.kit.store.space import space_of
+from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
+
+log = logging.getLogger("hermes_checkpoints")
+# Decoded directories kept; a restore asks for the same ones again and again.
+_NODES_KEPT = 4096
+
+
+class StoredTrees(Backend):
+    """Lists, reads and measures; :class:`~hermes_checkpoints.kit.TreeBackend` adds all that writes."""
+
+    def __init__(self, place: Place, home: Path | None = None) -> None:
+        super().__init__(place)
+        self._home = home or place.store / self.name
+        self._headers: dict[str, bytes] = {}
+        self._decoded: dict[str, tuple[Snapshot, Entry]] = {}
+        self._nodes: dict[bytes, dict[str, Entry]] = {}
+
+    # What a subclass supplies.
+
+    @abstractmethod
+    def _ids(self) -> dict[str, int]:
+        """This workspace's snapshots: id and ``created_ns``. Cheap; reads no header."""
+
+    @abstractmethod
+    def _load_header(self, snapshot: str) -> bytes:
+        """The header as it was given to ``Batch.publish``. Raises ``StoreDamaged``."""
+
+    @abstractmethod
+    def _load_node(self, key: bytes) -> bytes:
+        """A directory's bytes as ``encode_node`` made them. Raises ``StoreDamaged``."""
+
+    @abstractmethod
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
+        """Every snapshot of every workspace in this part of the store: id and header, damaged ones as they are."""
+
+    def _stored_size(self, entry: Entry) -> int:
+        """What a file's content, or a directory's own node, takes in the store; no other entry is asked for."""
+        return entry.size if entry.kind is Kind.FILE else len(self._load_node(entry.key))
+
+    def _store_lock(self, *, shared: bool) -> AbstractContextManager[int]:
+        """Held shared while a snapshot is being stored, alone while garbage is being deleted."""
+        return locked(self.home / "lock", shared=shared)
+
+    def _check(self, entry: Entry, *, full: bool) -> None:
+        """Raise ``StoreDamaged`` unless a file's content, or a directory's own node, is in the store as it was stored.
+
+        Without ``full`` no content is read: it has to be there, with its size.
+        Asked once for each key.
+        """
+        if entry.kind is Kind.DIR:
+            self._load_node(entry.key)
+        elif full:
+            with self.read(entry) as content:
+                size = sum(map(len, iter(lambda: content.read(1 << 20), b"")))
+            if size != entry.size:
+                raise StoreDamaged(f"has {size} bytes instead of {entry.size}")
+
+    def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
+        """What is damaged in this part of the store and costs no snapshot anything, for people."""
+        yield from ()
+
+    # What follows from it.
+
+    @property
+    def home(self) -> Path:
+        return self._home
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        ids = self._ids()
+        for snapshot in sorted(ids, key=lambda snapshot: ids[snapshot], reverse=True):
+            try:
+                yield self._snapshot(snapshot)[0]
+            except StoreDamaged as damage:
+                log.warning("passed over: %s", damage)
+
+    def entry(self, snapshot: str, path: str) -> Entry:
+        return self._find(self._root(snapshot), snapshot, path)
+
+    @staticmethod
+    def _find(root: StoredTree, snapshot: str, path: str) -> Entry:
+        tree: StoredTree | None = root
+        found: tuple[Entry, StoredTree | None] | None = None
+        for part in split_path(path):
+            found = tree.child(part) if tree is not None else None
+            if found is None:
+                raise PathNotFound(f"snapshot {snapshot[:10]} has nothing at {path!r}.")
+            tree = found[1]
+        assert found is not None
+        return found[0]
+
+    def entries(self, snapshot: str) -> Iterator[tuple[str, Entry]]:
+        return walk(self._root(snapshot))
+
+    def materialise(self, entry: Entry, dir_fd: int, name: str) -> None:
+        assert entry.kind is Kind.FILE
+        with self.read(entry) as content, workspace_errors(name):
+            write_new_file(dir_fd, name, content)
+
+    def usage(self) -> Usage:
+        return space_of(self.home)
+
+    def shares(self) -> Mapping[frozenset[str], int]:
+        return while_listed(lambda: dict(self._everything()), self._shares)
+
+    def _shares(self, headers: Mapping[str, bytes]) -> Mapping[frozenset[str], int]:
+        roots = ((snapshot, decode_header(header, snapshot, self.name)[1]) for snapshot, header in headers.items())
+        return divide(roots, self._node, self._stored_size)
+
+    def all_snapshots(self) -> Iterator[Snapshot]:
+        for snapshot, header in self._everything():
+            try:
+                yield decode_header(header, snapshot, self.name)[0]
+            except StoreDamaged as damage:
+                log.warning("passed over: %s", damage)
+
+    def _reachable(self, headers: Iterable[bytes]) -> set[bytes]:
+        """The key of every content and directory that snapshots lean on, given their headers: for ``reclaim``."""
+        roots = [decode_header(header, "", self.name)[1] for header in headers]
+        return reachable(roots, lambda key: decode_node(self._load_node(key)))
+
+    def _same_content(self, before: Entry, after: Entry, path: str) -> bool:
+        """Whether two keys hold the same bytes; a backend whose equal contents have equal keys says no."""
+        return False
+
+    def _header(self, snapshot: str) -> bytes:
+        if snapshot not in self._headers:
+            self._headers[snapshot] = self._load_header(snapshot)
+        return self._headers[snapshot]
+
+    def _snapshot(self, snapshot: str) -> tuple[Snapshot, Entry]:
+        if snapshot not in self._decoded:
+            self._decoded[snapshot] = decode_header(self._header(snapshot), snapshot, self.name)
+        return self._decoded[snapshot]
+
+    def _root(self, snapshot: str) -> StoredTree:
+        if snapshot not in self._ids():
+            raise SnapshotNotFound(f"{self.place.workspace} has no snapshot {snapshot!r}. Nothing was changed.")
+        return StoredTree(self._snapshot(snapshot)[1], self._node)
+
+    def _node(self, key: bytes) -> dict[str, Entry]:
+        node = self._nodes.get(key)
+        if node is None:
+            if len(self._nodes) >= _NODES_KEPT:
+                self._nodes.clear()
+            node = self._nodes[key] = decode_node(self._load_node(key))
+        return node
