@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-hermes check bench clean
+.PHONY: help demo test test-hermes test-faults check bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(INSTALLED) ## Run the whole suite; as root on Linux also on ext4, XFS an
 
 test-hermes: $(INSTALLED) ## Run the drop-in inside the real Hermes Agent, which is installed into a venv of its own
 	@$(RUN) -m pytest tests/hermes tests/real_hermes $(PYTEST_ARGS)
+
+test-faults: $(INSTALLED) ## Strike takes, restores and reclaims at every system call, as root on Linux; `make test` tries some
+	@$(RUN) -m pytest tests/faults --faults=all $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types, import rules
 	$(VENV)/bin/ruff check

@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, rather than skip, where ext4, XFS or Btrfs cannot be mounted",
     )
+    parser.addoption(
+        "--faults",
+        choices=("some", "all"),
+        default="some",
+        help="how many of the points at which an operation can be struck are tried (tests/faults)",
+    )
 
 
 @pytest.fixture(scope="session")

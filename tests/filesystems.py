@@ -34,7 +34,7 @@ class Filesystem:
     """A mounted filesystem, empty but for what mkfs puts there."""
 
     name: str
-    """``ext4``, ``xfs`` or ``btrfs``."""
+    """``ext4``, ``xfs``, ``btrfs`` or ``casefold``."""
     root: Path
     """Its top directory, mode 0755; every user can reach it."""
     clones: bool
@@ -54,6 +54,8 @@ _RECIPES = {
     "xfs": _Recipe(("mkfs.xfs", "-q", "-m", "reflink=1"), 300, clones=True),
     # Metadata once: small files live in it, and twice would fill the image.
     "btrfs": _Recipe(("mkfs.btrfs", "-q", "-m", "single"), 128, clones=True),
+    # ext4 whose directories may ignore case (chattr +F on an empty one); not every kernel is built with it.
+    "casefold": _Recipe(("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "casefold"), 8, clones=False),
 }
 
 

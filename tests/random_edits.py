@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from hermes_checkpoints.kit.walk.reading import is_scratch
 from hermes_checkpoints.testing.witness import Seen, picture, stamps
 
 Picture = dict[bytes, Seen]
@@ -67,7 +68,13 @@ class Edits(RuleBasedStateMachine):
     # What is there.
 
     def now(self) -> Picture:
-        return picture(self.root, skip=ASIDE)
+        """The picture of it, without what a restore that was killed has left beside files."""
+        found = picture(self.root, skip=ASIDE)
+        return {path: seen for path, seen in found.items() if not is_scratch(os.fsdecode(os.path.basename(path)))}
+
+    def left_beside(self) -> list[bytes]:
+        """What restores that were killed have left beside files."""
+        return [path for path in picture(self.root) if is_scratch(os.fsdecode(os.path.basename(path)))]
 
     def paths(self, kind: str | None = None) -> list[bytes]:
         """Every path but the workspace itself, or those of one kind."""
@@ -77,7 +84,7 @@ class Edits(RuleBasedStateMachine):
     def _walk(self, path: bytes) -> Iterator[tuple[bytes, int]]:
         for name in os.listdir(os.path.join(self.root, path)):
             child = os.path.join(path, name)
-            if child in ASIDE:
+            if child in ASIDE or is_scratch(os.fsdecode(name)):
                 continue
             mode = os.lstat(os.path.join(self.root, child)).st_mode
             yield child, mode

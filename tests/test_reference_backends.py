@@ -8,6 +8,7 @@ import pytest
 
 from hermes_checkpoints import Engine, plugins
 from hermes_checkpoints.contract import Backend, Capability, Entry, Kind, Note, Place, RestoreRefused, Scope, StoreError
+from hermes_checkpoints.kit import encode_node
 from hermes_checkpoints.results import Taken
 from hermes_checkpoints.testing import FaultyBackend, MemoryBackend
 from hermes_checkpoints.testing.trees import EVERYTHING, pictured, populate, take
@@ -166,3 +167,17 @@ def test_dates_of_a_workspace_must_grow(memory):
     with pytest.raises(AssertionError, match="dates"):
         batch.publish(b"{}", created_ns - 1, root)
     batch.abandon()
+
+
+@pytest.mark.parametrize("backend_class", TREES.values(), ids=TREES)
+def test_a_file_with_the_bytes_of_a_stored_directory_does_not_cost_what_is_in_that_directory(place, backend_class):
+    (place.workspace / "zz").mkdir()
+    (place.workspace / "zz" / "precious").write_bytes(b"precious")
+    with backend_class.open(place) as backend:
+        first = take(backend)
+        below = {path[3:]: entry for path, entry in backend.entries(first.id) if path.startswith("zz/")}
+        (place.workspace / "a file").write_bytes(encode_node(below))
+        second = take(backend)
+        backend.forget([first.id])
+        assert backend.reclaim(thorough=True)
+        assert list(backend.verify(second.id)) == []

@@ -4,8 +4,13 @@ import os
 
 import pytest
 
+from hermes_checkpoints import Engine
+from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.memory import Memory, MemoryFile
+from hermes_checkpoints.kit.walk.recall import doubt_since
 from hermes_checkpoints.kit.walk.seen import Seen
+from hermes_checkpoints.results import Unchanged
+from trees import BACKENDS, put
 
 
 def directory(*names, **dirs):
@@ -91,3 +96,27 @@ def test_a_deep_tree_is_kept_without_recursion(path):
         tree = directory(d=tree)
     MemoryFile(path).store(memory(tree))
     assert len(flat(MemoryFile(path).load().tree)) == 5001
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_after_another_boot_files_changed_shortly_before_are_read_again(fresh_directory, monkeypatch, backend):
+    """After a power cut a file may have the times of its last change and not its bytes."""
+    workspace = fresh_directory / "workspace"
+    for number in range(5):
+        put(workspace, f"d/{number}", b"content")
+    with Engine(store=fresh_directory / "store", backend=backend) as engine:
+        engine.snapshot(workspace)
+        assert engine.snapshot(workspace).stats.opened == 0
+    monkeypatch.setattr(clock, "boot", lambda: "the next one")
+    with Engine(store=fresh_directory / "store", backend=backend) as engine:
+        again = engine.snapshot(workspace)
+        assert isinstance(again, Unchanged)
+        assert again.stats.opened == 5
+        assert engine.snapshot(workspace).stats.opened == 0
+
+
+def test_files_that_were_changed_long_before_another_boot_are_believed():
+    tree = directory("old", d=directory("new", "old"))
+    tree.dirs["d"].listing[0] = ("new", 0o100644, 1, 2, 1000, 4)
+    doubt_since(tree, 1000)
+    assert (tree.racy, tree.dirs["d"].racy) == (set(), {"new"})

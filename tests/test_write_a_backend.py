@@ -26,8 +26,8 @@ class TestSqlite(BackendContract):
     backend_class = _NAMES["Sqlite"]
 
 
-def test_the_example_is_at_most_seventy_lines_long():
-    assert len([line for line in _BACKEND.splitlines() if line.strip()]) <= 70
+def test_the_example_is_at_most_seventy_five_lines_long():
+    assert len([line for line in _BACKEND.splitlines() if line.strip()]) <= 75
 
 
 def test_the_page_offers_the_example_as_a_package_that_loads(tmp_path):

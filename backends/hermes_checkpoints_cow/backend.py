@@ -12,6 +12,8 @@ from hermes_checkpoints.contract import (
     CheckpointError,
     Entry,
     Fitness,
+    Kind,
+    Mended,
     Place,
     Progress,
     Scope,
@@ -24,13 +26,16 @@ from hermes_checkpoints.contract import (
 from hermes_checkpoints.kit import Batch, TreeBackend, decode_header, open_format, private_directory
 from hermes_checkpoints.kit.store.home import find_home, remember_home
 from hermes_checkpoints.kit.store.names import Listing, created_name, remove_names
-from hermes_checkpoints.kit.writing import workspace_errors
+from hermes_checkpoints.kit.store.nodes import id_of
+from hermes_checkpoints.kit.write.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
+from hermes_checkpoints_cow.examining import Examination
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.fitness import fitness
 from hermes_checkpoints_cow.keys import Packed, parse
 from hermes_checkpoints_cow.marking import headers_of
 from hermes_checkpoints_cow.reclaiming import Reclaiming
+from hermes_checkpoints_cow.repairing import put_aside, put_back, rebuilt
 from hermes_checkpoints_cow.sharing import BLOCK, held_by
 from hermes_checkpoints_cow.space import live_files, measured
 from hermes_checkpoints_cow.storing import COMPARED, Storing
@@ -51,14 +56,16 @@ class CopyOnWrite(TreeBackend):
         super().__init__(place, _home(place, self.name))
         self._vault = Vault(self.home)
         self._snapshots = self.home / "snapshots" / place.workspace_id
+        self._scratch = self.home / "tmp" / place.workspace_id
         self._listing = Listing(self._snapshots)
+        self._examination = Examination(self.home, self._vault)
         self._created: dict[str, int] = {}
 
     @classmethod
     def probe(cls, place: Place) -> Fitness:
         try:
             return fitness(place.workspace, _home(place, cls.name))
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             return Fitness(Suitability.UNUSABLE, str(error))
 
     @classmethod
@@ -71,20 +78,25 @@ class CopyOnWrite(TreeBackend):
         return cls(place)
 
     def _begin(self, scope: Scope) -> Batch:
-        scratch = self.home / "tmp" / self.place.workspace_id
-        return Storing(self._vault, self._snapshots, scratch, scope.max_file_size, first=not self._ids())
+        return Storing(self._vault, self._snapshots, self._scratch, scope.max_file_size, first=not self._ids())
 
     def _ids(self) -> dict[str, int]:
         self._created = self._listing.ids()
         return self._created
 
-    def _load_header(self, snapshot: str) -> bytes:
+    def _header_path(self, snapshot: str) -> Path:
         created_ns = self._created.get(snapshot) or self._ids().get(snapshot, 0)
-        path = self._snapshots / created_name(created_ns, snapshot)
+        return self._snapshots / created_name(created_ns, snapshot)
+
+    def _load_header(self, snapshot: str) -> bytes:
+        path = self._header_path(snapshot)
         try:
-            return path.read_bytes()
+            header = path.read_bytes()
         except OSError as error:
             raise StoreDamaged(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+        if id_of(header) != snapshot:
+            raise StoreDamaged(f"{path} has other bytes than were stored. Nothing was changed.")
+        return header
 
     def _load_node(self, key: bytes) -> bytes:
         where = parse(key)
@@ -93,22 +105,18 @@ class CopyOnWrite(TreeBackend):
         return self._vault.packed(where)
 
     def read(self, entry: Entry) -> BinaryIO:
-        return self._vault.stream(entry.key)
+        return self._vault.stream(entry)
 
     def materialise(self, entry: Entry, dir_fd: int, name: str) -> None:
-        where = parse(entry.key)
-        if isinstance(where, Packed):
+        if isinstance(parse(entry.key), Packed):
             super().materialise(entry, dir_fd, name)
             return
-        with self._vault.opened(where) as stored:
-            if os.fstat(stored).st_size != entry.size:
-                raise StoreDamaged(f"{self._vault.path(where)} has been cut. It was not restored.")
-            with workspace_errors(name):
-                place_content(stored, dir_fd, name, mode=0o600)
+        with self._vault.intact(entry) as stored, workspace_errors(name):
+            place_content(stored, dir_fd, name, mode=0o600)
 
     def _same_content(self, before: Entry, after: Entry, path: str) -> bool:
         one, other = parse(before.key), parse(after.key)
-        if isinstance(one, Packed) and isinstance(other, Packed):
+        if one.digest and other.digest:
             return one.digest == other.digest
         if before.size <= COMPARED:
             with self.read(before) as mine, self.read(after) as theirs:
@@ -126,6 +134,27 @@ class CopyOnWrite(TreeBackend):
     def usage(self) -> Usage:
         with self._store_errors():
             return measured(self.home, self._live_files)
+
+    def _check(self, entry: Entry, *, full: bool) -> None:
+        if entry.kind is Kind.DIR:
+            super()._check(entry, full=full)
+        else:
+            self._examination.check(entry, full=full)
+
+    def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
+        yield from self._examination.files(progress, full=full)
+
+    def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
+        with self._store_errors():
+            yield from rebuilt(self.home, progress, dry_run=dry_run)
+
+    def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
+        with self._store_errors():
+            return put_back(self._vault, entry, content, scratch=self._scratch, dry_run=dry_run)
+
+    def _put_aside(self, snapshot: str) -> str:
+        with self._store_errors():
+            return str(put_aside(self._header_path(snapshot), self.home / "quarantine"))
 
     def _live_files(self) -> Iterator[int]:
         """The larger files of every workspace, where its newest snapshot has them."""

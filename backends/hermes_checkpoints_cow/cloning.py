@@ -9,7 +9,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Protocol
 
-from hermes_checkpoints_cow.copying import copy_file
+from hermes_checkpoints_cow.copying import copy_file, nobody
 
 NOT_HERE = frozenset(
     {
@@ -53,12 +53,19 @@ class Clone(Protocol):
 
 
 def place_content(
-    source_fd: int, dir_fd: int, name: str, *, mode: int, may_copy: Callable[[int], bool] | bool = True
+    source_fd: int,
+    dir_fd: int,
+    name: str,
+    *,
+    mode: int,
+    may_copy: Callable[[int], bool] | bool = True,
+    copied: Callable[[bytes], object] = nobody,
 ) -> Placed:
     """Create the new file ``name`` in a directory, with what a regular file open for reading holds.
 
     ``may_copy`` is asked, with the size in bytes, only when a clone is not
-    possible; ``TooLargeToCopy`` when it says no. The file gets ``mode``
+    possible; ``TooLargeToCopy`` when it says no. ``copied`` is given each
+    block that is copied, and nothing of a clone. The file gets ``mode``
     whatever the umask is; nothing is synced. Support is per file, so a clone
     is tried for each, whatever happened to the one before.
 
@@ -79,7 +86,7 @@ def place_content(
         raise OSError(errno.EINVAL, "not a regular file", name)
     if not (may_copy if isinstance(may_copy, bool) else may_copy(source.st_size)):
         raise TooLargeToCopy(f"{name}: {source.st_size} bytes can only be copied here, and are too many")
-    copy_file(source_fd, dir_fd, name, mode=mode)
+    copy_file(source_fd, dir_fd, name, mode=mode, copied=copied)
     return Placed.COPIED
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from hermes_checkpoints.kit import sync
+from hermes_checkpoints_cow.vault import opened
 
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # <linux/falloc.h>
 _F_PUNCHHOLE = 99  # <sys/fcntl.h> of macOS
@@ -27,7 +28,7 @@ Range = tuple[int, int]
 
 def worth_it(path: Path, dead: Iterable[Range], *, thorough: bool) -> list[Range]:
     """Those of the ranges in which there is something to be gained; with ``thorough``, something to be read."""
-    with _reading(path) as fd:
+    with opened(path) as fd:
         block = os.fstatvfs(fd).f_frsize
         return [(start, end) for start, end in dead if _is_worth_it(fd, start, end, block, thorough=thorough)]
 
@@ -42,7 +43,7 @@ def give_back(path: Path, ranges: Sequence[Range], *, thorough: bool, whole_exte
     lies between the ranges is written anew first, which takes as much room for
     a while. All other bytes stay as they are, whenever it is killed. Raises ``OSError``.
     """
-    with _writing(path) as fd:
+    with writing(path) as fd:
         block = os.fstatvfs(fd).f_frsize
         if whole_extents:
             starts = [0, *(end for _, end in ranges)]
@@ -51,7 +52,7 @@ def give_back(path: Path, ranges: Sequence[Range], *, thorough: bool, whole_exte
                 yield from _written_anew(fd, start, end)
         for start, end in ranges:
             inner, outer = _whole_blocks(fd, start, end, block)
-            with _alone(fd):
+            with alone(fd):
                 punched = inner < outer and _punch(fd, inner, outer - inner)
                 if thorough:
                     for first, last in ((start, inner), (outer, end)) if punched else ((start, end),):
@@ -62,7 +63,7 @@ def give_back(path: Path, ranges: Sequence[Range], *, thorough: bool, whole_exte
 
 
 @contextmanager
-def _alone(fd: int) -> Iterator[None]:
+def alone(fd: int) -> Iterator[None]:
     """Not while another reclaim, to which these bytes were still alive, has read them and is about to write them."""
     with suppress(OSError):  # no locks there: then neither are there extents, for which bytes are written anew
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -84,7 +85,7 @@ def _written_anew(fd: int, start: int, end: int) -> Iterator[int]:
             return  # a hole up to the end of the file
         data_end = min(end, os.lseek(fd, start, os.SEEK_HOLE))  # zeros written to a hole would take space
         while start < data_end:
-            with _alone(fd):
+            with alone(fd):
                 start += os.pwrite(fd, os.pread(fd, min(len(_ZEROS), data_end - start), start), start)
             yield 1
 
@@ -154,18 +155,9 @@ def _overwrite(fd: int, start: int, end: int) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[int]:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[int]:
+def writing(path: Path) -> Iterator[int]:
     """A descriptor to write to a file of mode 0400, which has that mode again as soon as it is open."""
-    with _reading(path) as reading:
+    with opened(path) as reading:
         for left in reversed(range(_TRIES)):
             os.fchmod(reading, 0o600)
             try:

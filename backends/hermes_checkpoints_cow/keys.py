@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from hermes_checkpoints.contract import StoreDamaged
 
-_OWN = struct.Struct(">8scI")
+_OWN = struct.Struct(">8scI16s")
+_UNREAD = struct.Struct(">8scI")
 _PACKED = struct.Struct(">8scQI16s")
 DIGEST_SIZE = 16
 
@@ -22,9 +23,12 @@ class Own:
     batch: bytes
     number: int
     cloned: bool
+    digest: bytes = b""
+    """blake2b of the bytes; empty for a large clone, which nobody read when it was stored."""
 
     def key(self) -> bytes:
-        return _OWN.pack(self.batch, b"c" if self.cloned else b"f", self.number)
+        start = self.batch, b"c" if self.cloned else b"f", self.number
+        return _OWN.pack(*start, self.digest) if self.digest else _UNREAD.pack(*start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,10 @@ class Packed:
 
 def parse(key: bytes) -> Own | Packed:
     """Raises ``StoreDamaged`` for what is no key of ours."""
-    if len(key) == _OWN.size:
-        batch, kind, number = _OWN.unpack(key)
+    if len(key) in (_OWN.size, _UNREAD.size):
+        batch, kind, number, *digest = (_OWN if len(key) == _OWN.size else _UNREAD).unpack(key)
         if kind in (b"c", b"f"):
-            return Own(batch, number, kind == b"c")
+            return Own(batch, number, kind == b"c", *digest)
     elif len(key) == _PACKED.size:
         batch, kind, offset, length, digest = _PACKED.unpack(key)
         if kind == b"d":

@@ -1,14 +1,13 @@
 """What snapshots lean on: the live files of each batch, and the live ranges of its ``data`` file."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_checkpoints.contract import Kind, StoreDamaged
 from hermes_checkpoints.kit import decode_header
 from hermes_checkpoints.kit.store.names import created_name, listed
-from hermes_checkpoints.kit.store.nodes import decode_node
+from hermes_checkpoints.kit.store.nodes import decode_node, id_of
 from hermes_checkpoints_cow.holes import Range
 from hermes_checkpoints_cow.keys import Packed, parse
 
@@ -19,6 +18,8 @@ class Live:
 
     numbers: set[int] = field(default_factory=set)
     """Files of their own."""
+    unread: set[int] = field(default_factory=set)
+    """Of those, the large clones whose keys have no digest."""
     ranges: set[Range] = field(default_factory=set)
     """Of its ``data`` file."""
 
@@ -97,6 +98,8 @@ class Marks:
             live.ranges.add((where.offset, where.offset + where.length))
         else:
             live.numbers.add(where.number)
+            if not where.digest:
+                live.unread.add(where.number)
 
 
 def workspace_directories(snapshots: Path) -> Iterator[Path]:
@@ -109,8 +112,13 @@ def workspace_directories(snapshots: Path) -> Iterator[Path]:
 
 
 def headers_of(snapshots: Path) -> Iterator[tuple[str, bytes]]:
-    """Every snapshot of every workspace: id and header."""
+    """Every snapshot of every workspace: id and header; no bytes for one that is damaged."""
     for directory in workspace_directories(snapshots):
         for snapshot, created_ns in listed(directory).items():
-            with suppress(FileNotFoundError):  # forgotten meanwhile
-                yield snapshot, (directory / created_name(created_ns, snapshot)).read_bytes()
+            try:
+                header = (directory / created_name(created_ns, snapshot)).read_bytes()
+            except FileNotFoundError:
+                continue  # forgotten meanwhile
+            except OSError:
+                header = b""
+            yield snapshot, header if id_of(header) == snapshot else b""

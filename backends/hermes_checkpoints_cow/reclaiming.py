@@ -11,6 +11,7 @@ What is dead goes file by file and range by range: a reclaim that is killed has
 done a part of the work, and two at once do it together.
 """
 
+import math
 import os
 import re
 import secrets
@@ -20,17 +21,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hermes_checkpoints.contract import Progress, StoreBusy
+from hermes_checkpoints.contract import Progress, StoreBusy, StoreDamaged
 from hermes_checkpoints.kit import locked, sync_path
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT
 from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
 from hermes_checkpoints.kit.store.scratch import NO_ROOM, take_away
 from hermes_checkpoints.kit.walk.clock import filesystem_type
 from hermes_checkpoints.kit.walk.memory import tidy
+from hermes_checkpoints_cow.digests import digest_of_file, record, recorded
 from hermes_checkpoints_cow.holes import give_back, worth_it
 from hermes_checkpoints_cow.marking import Live, Marks, workspace_directories
 from hermes_checkpoints_cow.sharing import allocated
-from hermes_checkpoints_cow.vault import DATA
+from hermes_checkpoints_cow.vault import DATA, opened
 
 # Files removed, or directories read, between two looks at the clock.
 _PORTION = 64
@@ -60,6 +62,8 @@ class Reclaiming:
         self._steps = 0
         self._in_part: list[tuple[Path, Live]] = []
         """Files of which a part is dead, perhaps."""
+        self._unread: list[tuple[Path, Live]] = []
+        """Batches with large clones of which no digest is known."""
         self._synced = False
         self._whole_extents = filesystem_type(home) == "btrfs"
         self._marks = Marks(self._snapshots, load, self._step)
@@ -79,6 +83,8 @@ class Reclaiming:
             self._make_holes()
         except _OutOfTime:
             return False
+        with suppress(_OutOfTime):
+            self._read_unread()
         return True
 
     def _step(self) -> None:
@@ -144,6 +150,28 @@ class Reclaiming:
                     self._in_part.append((directory / file, live))
             if live is None:
                 shutil.rmtree(directory, ignore_errors=True)
+            else:
+                self._forget_digests(directory, live)
+
+    def _forget_digests(self, directory: Path, live: Live) -> None:
+        """A digest would still tell whether somebody has what was removed."""
+        with suppress(StoreDamaged):  # which is for a repair to see to
+            known = recorded(directory)
+            kept = {number: digest for number, digest in known.items() if number in live.unread}
+            if kept != known:
+                record(directory, kept, self._trash)
+            if live.unread - kept.keys():
+                self._unread.append((directory, live))
+
+    def _read_unread(self) -> None:
+        """Record what large clones hold, in time that is left over; nobody waits when there is a limit."""
+        if math.isinf(self._until):
+            return
+        for directory, live in self._unread:
+            for number in sorted(live.unread - recorded(directory).keys()):
+                with suppress(OSError), opened(directory / str(number)) as fd:  # else for a repair to see to
+                    digest = digest_of_file(fd, self._look_up)
+                    record(directory, {**recorded(directory), number: digest}, self._trash)
 
     @staticmethod
     def _is_dead(file: str, live: Live) -> bool:

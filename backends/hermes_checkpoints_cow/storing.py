@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged, StoreError
@@ -13,15 +14,18 @@ from hermes_checkpoints.kit.store.names import created_name
 from hermes_checkpoints.kit.store.nodes import id_of
 from hermes_checkpoints.kit.store.scratch import clean_scratch, empty_scratch
 from hermes_checkpoints_cow.cloning import Placed, TooLargeToCopy, place_content
+from hermes_checkpoints_cow.digests import digest_of
 from hermes_checkpoints_cow.extents import share_all_blocks
-from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.hashing import Hashing
+from hermes_checkpoints_cow.keys import DIGEST_SIZE, Own, Packed, parse
 from hermes_checkpoints_cow.sharing import BLOCK, LARGE, held_by, hurry, rounded
-from hermes_checkpoints_cow.vault import DATA, Vault, digest_of
+from hermes_checkpoints_cow.vault import DATA, Vault, opened
 
 # Cloning a just-written file waits for its write-back (120 us against 8 for a copy of 4 kB, 142 against 14
 # for 64 kB), so a small changed file is copied. In a first snapshot most files are clean, and clones cost no space.
 SMALL = 64 * 1024
-# Up to here two contents of one size are compared byte by byte; beyond, by asking whether they share their blocks.
+# Up to here two contents of one size are compared byte by byte, and a clone is read for its digest; beyond, they are
+# compared by asking whether they share their blocks.
 COMPARED = 4 << 20
 _CANNOT_STORE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE})
 
@@ -42,7 +46,9 @@ class Storing(Batch):
         self._opened = -1
         self._data = -1
         self._end = 0
-        self._keys: list[bytes] = []
+        self._began = 0
+        self._hashing = Hashing()
+        self._keys: list[bytes | Own] = []
         self._undo: Own | Packed | None = None
         self._announced = 0  # of the copy that ``_undo`` names
         self._replaced: set[Own] = set()
@@ -54,6 +60,7 @@ class Storing(Batch):
                 clean_scratch(self._scratch)
                 self._home.mkdir(mode=0o700)
                 self._opened = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                self._began = os.fstat(self._opened).st_mtime_ns
         return self._opened
 
     @contextmanager
@@ -74,7 +81,7 @@ class Storing(Batch):
         packed = size <= SMALL and not self._clone_small and self._may_copy(size)
         where = self._pack(_read(fd, size)) if packed else self._place(fd, size)
         self._undo = where
-        self._keys.append(where.key())
+        self._keys.append(where if isinstance(where, Own) else where.key())
         self.stored += 1
         self.cloned += isinstance(where, Own) and where.cloned
 
@@ -92,8 +99,11 @@ class Storing(Batch):
 
     def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
+        copied = blake2b(digest_size=DIGEST_SIZE)
         try:
-            placed = place_content(fd, self._open(), str(number), mode=0o400, may_copy=self._room_to_copy)
+            placed = place_content(
+                fd, self._open(), str(number), mode=0o400, may_copy=self._room_to_copy, copied=copied.update
+            )
         except TooLargeToCopy as error:
             raise LeaveOut(Reason.TOO_LARGE) from error
         except OSError as error:
@@ -104,7 +114,22 @@ class Storing(Batch):
             raise
         if placed is Placed.COPIED and size <= SMALL:
             self._clone_small = False  # no clones here: packing small files is faster than a file for each
-        return Own(self._batch, number, placed is Placed.CLONED)
+        if placed is Placed.COPIED:
+            return Own(self._batch, number, cloned=False, digest=copied.digest())
+        self._hashing.add(number, self._cloned(fd, size, str(number)))
+        return Own(self._batch, number, cloned=True)
+
+    def _cloned(self, fd: int, size: int, name: str) -> bytes | None:
+        """What was cloned from an open file a moment ago; ``None`` for a large one."""
+        if size > COMPARED:
+            return None
+        source = os.fstat(fd)
+        if max(source.st_mtime_ns, source.st_ctime_ns) < self._began:
+            # From the source, which is in memory more often. Whoever writes to it after the clone gives it another
+            # time (the clock of the filesystem has moved on since), which the kit sees when it looks again.
+            return _read(fd, size)
+        with opened(name, self._open()) as stored:
+            return _read(stored, size)
 
     def _room_to_copy(self, size: int) -> bool:
         """Asked when a clone is not possible, before anything of the copy is written."""
@@ -160,7 +185,8 @@ class Storing(Batch):
         return total
 
     def keys(self) -> list[bytes]:
-        return self._keys
+        digests = self._hashing.digests()
+        return [key if isinstance(key, bytes) else _with_digest(key, digests).key() for key in self._keys]
 
     def node(self, entries: Mapping[str, Entry]) -> bytes:
         return self._pack(encode_node(entries)).key()
@@ -186,6 +212,7 @@ class Storing(Batch):
         return snapshot
 
     def abandon(self) -> None:
+        self._hashing.close()
         if self._opened < 0:
             return
         for fd in (self._data, self._opened):
@@ -195,13 +222,25 @@ class Storing(Batch):
         empty_scratch(self._scratch)
 
 
+def _with_digest(where: Own, digests: Mapping[int, bytes]) -> Own:
+    return where if where.digest else Own(where.batch, where.number, where.cloned, digests[where.number])
+
+
 def _equal(one: int, other: int) -> bool:
     offset = 0
     while block := os.pread(one, COMPARED, offset):
-        if os.pread(other, len(block), offset) != block:
+        if _stored(other, len(block), offset) != block:
             return False
         offset += len(block)
-    return not os.pread(other, 1, offset)
+    return _stored(other, 1, offset) == b""
+
+
+def _stored(fd: int, size: int, offset: int) -> bytes | None:
+    """Stored bytes; ``None`` when the medium does not give them back: the file is then stored anew, not left out."""
+    try:
+        return os.pread(fd, size, offset)
+    except OSError:
+        return None
 
 
 def _read(fd: int, size: int) -> bytes:

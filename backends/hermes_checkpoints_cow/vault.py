@@ -4,41 +4,51 @@
 ``batches/<batch>/<number>`` a larger content, mode 0400, never a hard link.
 """
 
+import io
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from hashlib import blake2b
-from io import BytesIO
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hermes_checkpoints.contract import StoreDamaged
-from hermes_checkpoints_cow.keys import DIGEST_SIZE, Own, Packed, parse
+from hermes_checkpoints.contract import Entry, StoreDamaged
+from hermes_checkpoints_cow.digests import digest_of, digest_of_file, recorded
+from hermes_checkpoints_cow.keys import Own, Packed, parse
 
 DATA = "data"
 
 
-def digest_of(data: bytes) -> bytes:
-    return blake2b(data, digest_size=DIGEST_SIZE).digest()
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@contextmanager
+def opened(path: str | Path, dir_fd: int | None = None) -> Iterator[int]:
+    """A descriptor to read a stored file. Raises ``OSError``, also for a symlink."""
+    fd = os.open(path, _OPEN, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Vault:
-    """Reads contents by their keys. No byte that a snapshot leans on is ever changed."""
+    """Reads contents by their keys. No byte that a snapshot leans on is ever changed, but to put back what it was."""
 
     def __init__(self, home: Path) -> None:
         self.batches = home / "batches"
 
+    def batch(self, where: Own | Packed) -> Path:
+        return self.batches / where.batch.hex()
+
     def path(self, where: Own | Packed) -> Path:
-        name = DATA if isinstance(where, Packed) else str(where.number)
-        return self.batches / where.batch.hex() / name
+        return self.batch(where) / (DATA if isinstance(where, Packed) else str(where.number))
 
     @contextmanager
     def opened(self, where: Own | Packed) -> Iterator[int]:
         """A descriptor of the file that holds a content. Raises ``StoreDamaged``."""
-        try:
-            fd = os.open(self.path(where), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreDamaged(f"{self.path(where)} cannot be read: {error.strerror}. Nothing was changed.") from error
+        with self._reading(where):
+            fd = os.open(self.path(where), _OPEN)
         try:
             yield fd
         finally:
@@ -46,16 +56,87 @@ class Vault:
 
     def packed(self, where: Packed) -> bytes:
         """Bytes of a ``data`` file, checked. Raises ``StoreDamaged``."""
-        with self.opened(where) as fd:
+        with self.opened(where) as fd, self._reading(where):
             data = os.pread(fd, where.length, where.offset)
         if digest_of(data) != where.digest:
-            raise StoreDamaged(f"{self.path(where)} has other bytes than were stored. Nothing was changed.")
+            raise self._altered(where)
         return data
 
-    def stream(self, key: bytes) -> BinaryIO:
-        """A content to read. Raises ``StoreDamaged``."""
-        where = parse(key)
-        if isinstance(where, Packed):
-            return BytesIO(self.packed(where))
+    def present(self, entry: Entry) -> None:
+        """Raise ``StoreDamaged`` unless a content is there with its size; it is not read."""
+        where = parse(entry.key)
         with self.opened(where) as fd:
-            return os.fdopen(os.dup(fd), "rb")
+            self._check_size(where, fd, entry.size)
+
+    @contextmanager
+    def intact(self, entry: Entry) -> Iterator[int]:
+        """A descriptor, at its beginning, of the file of a content that was found to be what was stored.
+
+        Read for that as a whole. Of a large clone that nobody has read yet only
+        the size is known. Raises ``StoreDamaged``.
+        """
+        where = parse(entry.key)
+        assert isinstance(where, Own)
+        with self.opened(where) as fd:
+            self._check_size(where, fd, entry.size)
+            known = self.known(where)
+            if known and self.digest(where, fd) != known:
+                raise self._altered(where)
+            yield fd
+
+    def known(self, where: Own) -> bytes:
+        """The digest of what was stored, or was there when it was first read; empty where nobody knows."""
+        if where.digest:
+            return where.digest
+        with suppress(StoreDamaged):  # which costs no content anything
+            return recorded(self.batch(where)).get(where.number, b"")
+        return b""
+
+    def digest(self, where: Own, fd: int) -> bytes:
+        """The digest of what is there. Raises ``StoreDamaged`` when it cannot be read."""
+        with self._reading(where):
+            return digest_of_file(fd)
+
+    def stream(self, entry: Entry) -> BinaryIO:
+        """A content to read. Raises ``StoreDamaged``, and so does reading it."""
+        where = parse(entry.key)
+        if isinstance(where, Packed):
+            return io.BytesIO(self.packed(where))
+        with self.intact(entry) as fd:
+            return io.BufferedReader(_Stored(os.dup(fd)))
+
+    def _check_size(self, where: Own | Packed, fd: int, size: int) -> None:
+        status = os.fstat(fd)
+        whole = status.st_size == size if isinstance(where, Own) else status.st_size >= where.offset + where.length
+        if not stat.S_ISREG(status.st_mode) or not whole:
+            raise StoreDamaged(f"{self.path(where)} has another size than was stored. Nothing was changed.")
+
+    def _altered(self, where: Own | Packed) -> StoreDamaged:
+        return StoreDamaged(f"{self.path(where)} has other bytes than were stored. Nothing was changed.")
+
+    @contextmanager
+    def _reading(self, where: Own | Packed) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreDamaged(f"{self.path(where)} cannot be read: {error.strerror}. Nothing was changed.") from error
+
+
+class _Stored(io.FileIO):
+    """A stored file whose errors are those of a damaged store."""
+
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int | None:  # type: ignore[override]
+        with _as_damage():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with _as_damage():
+            return super().readall()
+
+
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreDamaged(f"a stored content cannot be read: {error.strerror}. Nothing was changed.") from error

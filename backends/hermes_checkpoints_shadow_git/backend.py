@@ -4,7 +4,6 @@ import math
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -13,17 +12,22 @@ from hermes_checkpoints.contract import (
     Capability,
     Entry,
     Fitness,
+    Growing,
     Kind,
+    Mended,
     Place,
     Progress,
     Scope,
     StoreDamaged,
+    StoreError,
     Suitability,
     silent,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
 from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints.kit.store.names import Listing, created_name, listed, remove_names
+from hermes_checkpoints_shadow_git.checking import Derived, Presence, damaged_files
+from hermes_checkpoints_shadow_git.mending import Rebuild, put_back
 from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
@@ -47,6 +51,8 @@ class ShadowGit(TreeBackend):
         self._indexes = PackIndexes(self._repository)
         self._objects = Objects(self._repository.path, self._repository.tmp)
         self._packs = PackReader(self._repository, self._indexes, self._objects)
+        self._presence = Presence(self._indexes, self._packs)
+        self._scratch = self._repository.tmp / place.workspace_id
         self._refs = self.home / REFS / place.workspace_id
         self._listing = Listing(self._refs)
 
@@ -62,8 +68,11 @@ class ShadowGit(TreeBackend):
         return cls(place)
 
     def _begin(self, scope: Scope) -> Batch:
-        scratch = self._repository.tmp / self.place.workspace_id
-        return Pack(lambda growing: PackWriter(self._repository, self._indexes, scratch, growing), self._refs, scratch)
+        self._packs.let_go_of_removed()
+        return Pack(self._writer, self._refs, self._scratch)
+
+    def _writer(self, growing: Growing) -> PackWriter:
+        return PackWriter(self._repository, self._indexes, self._scratch, growing)
 
     def _ids(self) -> dict[str, int]:
         return self._listing.ids()
@@ -86,16 +95,21 @@ class ShadowGit(TreeBackend):
         return Reclaim(self._repository, self._indexes, self._packs, until, progress, thorough=thorough).run()
 
     def _everything(self) -> Iterator[tuple[str, bytes]]:
-        with suppress(FileNotFoundError), os.scandir(self.home / REFS) as directories:
-            for directory in directories:
-                if not directory.is_dir(follow_symlinks=False):
-                    continue
-                for snapshot, created in listed(Path(directory.path)).items():
-                    try:
-                        yield snapshot, self._load_header(snapshot)
-                    except StoreDamaged:
-                        if Path(directory.path, created_name(created, snapshot)).exists():
-                            yield snapshot, b""  # else it was forgotten, and reclaimed, since it was listed
+        try:
+            directories = [entry for entry in os.scandir(self.home / REFS) if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreDamaged(
+                f"{self.home / REFS} cannot be listed: {error.strerror}. Nothing was changed."
+            ) from error
+        for directory in directories:
+            for snapshot, created in listed(Path(directory.path)).items():
+                try:
+                    yield snapshot, self._load_header(snapshot)
+                except StoreDamaged:
+                    if Path(directory.path, created_name(created, snapshot)).exists():
+                        yield snapshot, b""  # else it was forgotten, and reclaimed, since it was listed
 
     def _stored_size(self, entry: Entry) -> int:
         if entry.kind is Kind.FILE:
@@ -115,6 +129,46 @@ class ShadowGit(TreeBackend):
             alone = frozenset({snapshot})
             sizes[alone] = sizes.get(alone, 0) + self._size_of(own) + BLOCK  # and the ref's file
         return sizes
+
+    def _check(self, entry: Entry, *, full: bool) -> None:
+        if entry.kind is Kind.FILE and not full:
+            self._presence.check(entry.key)
+        else:
+            super()._check(entry, full=full)
+
+    def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
+        done = 0
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            progress(done)
+
+        derived = Derived()
+        derived.look(self._everything(), self._packs.read, self._presence, tick, full=full)
+        yield from damaged_files(self._repository, derived, tick, full=full)
+
+    def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
+        headers = self._everything
+        return Rebuild(self._repository, self._indexes, self._packs, headers, progress, dry_run=dry_run).run()
+
+    def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
+        try:
+            stored = put_back(self._repository, self._scratch, entry, content, dry_run=dry_run)
+        except OSError as error:
+            raise StoreError(f"{self._scratch} could not be written: {error}. No snapshot was changed.") from error
+        self._packs.close()  # the new pack may have taken the place of one that is open
+        self._indexes.refresh()
+        return stored
+
+    def _put_aside(self, snapshot: str) -> str:
+        name = created_name(self._ids()[snapshot], snapshot)
+        target = private_directory(self._repository.quarantine) / f"{self.place.workspace_id}-{name}"
+        try:
+            (self._refs / name).rename(target)
+        except OSError as error:
+            raise StoreError(f"{self._refs / name} could not be moved to {target}: {error.strerror}.") from error
+        return str(target)
 
     def close(self) -> None:
         self._packs.close()

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from hermes_checkpoints.kit.store.publish import is_unfinished, sweep_unfinished
 from hermes_checkpoints.kit.store.scratch import take_away
 from hermes_checkpoints.kit.walk.memory import tidy
 from hermes_checkpoints_shadow_git.repository import REFS, Repository
 
-# A git that somebody runs by hand takes no lock of ours, nor does a process that opens the store for the first time.
+# A git that somebody runs by hand takes no lock of ours.
 _SURELY_LEFT = 24 * 3600.0
 _LOOSE = re.compile("[0-9a-f]{38}")
 # Made by git from packs and commits, and wrong when those are gone; git does without.
@@ -20,24 +21,28 @@ _DERIVED = ("pack/multi-pack-index*", "info/commit-graph", "info/commit-graphs",
 
 
 class Leftovers:
-    """All of it is called with the store's lock held alone, except ``loose``."""
+    """All of it is called with the store's lock held alone, except ``loose`` and ``has_lone_packs``."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._objects = repository.path / "objects"
 
-    def sweep(self, scratch: Path) -> None:
-        """Move what lies in ``tmp`` into ``scratch``, for removing it later, and remove other leftovers."""
+    def sweep(self, scratch: Path, *, lone_packs: bool) -> None:
+        """Move what lies in ``tmp`` into ``scratch``, for removing it later, and remove other leftovers.
+
+        Packs without an index only with ``lone_packs``.
+        """
         for number, entry in enumerate(sorted(self._repository.tmp.iterdir())):
-            if entry != scratch and (not entry.name.startswith("opening-") or _old(entry)):
+            if entry != scratch and not is_unfinished(entry.name):
                 take_away(entry, scratch / f"left-{number}")
+        sweep_unfinished(self._repository.tmp)  # whoever opens the store takes no lock
         names = {path.name for path in self._repository.packs.iterdir()}
         for name in names:
             path = self._repository.packs / name
             if name.startswith(("tmp_", ".tmp-")):
                 if _old(path):
                     path.unlink(missing_ok=True)
-            elif _has_lost_its_other_half(name, names):
+            elif _has_lost_its_other_half(name, names) and (lone_packs or not name.endswith(".pack")):
                 take_away(path, scratch / name)
         for path in self._objects.glob("[0-9a-f][0-9a-f]/tmp_obj_*"):
             if _old(path):
@@ -51,6 +56,10 @@ class Leftovers:
                     directory.rmdir()
         refs = self._repository.path / REFS
         tidy(self._repository.path / "seen", os.listdir(refs) if refs.is_dir() else ())
+
+    def has_lone_packs(self) -> bool:
+        names = {path.name for path in self._repository.packs.iterdir()}
+        return any(name.endswith(".pack") and _has_lost_its_other_half(name, names) for name in names)
 
     def loose(self) -> Iterator[tuple[bytes, Path]]:
         """Objects in files of their own: git makes them when somebody runs its gc."""

@@ -2,16 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from isal import isal_zlib
 
 from hermes_checkpoints.contract import Growing
+from hermes_checkpoints.kit import private_directory
 from hermes_checkpoints_shadow_git.objects import ID_SIZE, PACK_HEADER, object_prefix, pack_header, pack_prefix
 from hermes_checkpoints_shadow_git.packindex import OVERHEAD, PER_OBJECT, PackEntry, write_index
-from hermes_checkpoints_shadow_git.repository import TemporaryFile
+from hermes_checkpoints_shadow_git.repository import TemporaryFile, sync_directory
 
 _LEVEL = 1  # isal's level 1: four times zlib's speed, a tenth larger
 _BLOCK = 1 << 20
@@ -70,6 +71,18 @@ class FinishedPack:
     def remove(self) -> None:
         self.pack.remove()
         self.index.remove()
+
+
+def publish_packs(packs: Sequence[FinishedPack], directory: Path) -> None:
+    """Make packs durable and then visible, their names, too. Raises ``StoreError``."""
+    for pack in packs:
+        pack.sync()
+    if not directory.is_dir():  # somebody removed it while the store was open
+        private_directory(directory)
+        sync_directory(directory.parent)
+    for pack in packs:
+        pack.publish(directory)
+    sync_directory(directory)
 
 
 @dataclass(slots=True)

@@ -52,6 +52,11 @@ class Index:
             raise ValueError(f"{path} is cut short")
         self._starts: array.array[int] | None = None
 
+    @property
+    def pack_checksum(self) -> bytes:
+        """What the pack ends with."""
+        return self._map[-_TRAILER:-ID_SIZE]
+
     def _id(self, position: int) -> bytes:
         start = _IDS + ID_SIZE * position
         return self._map[start : start + ID_SIZE]

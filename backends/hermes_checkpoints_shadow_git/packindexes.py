@@ -41,6 +41,11 @@ class PackIndexes:
             # One that was damaged, or gone, may have been written anew: a pack of one content always has the same name.
             self._indexes = {name: index for name, index in self._indexes.items() if index is not None}
 
+    def reread(self) -> None:
+        """Have the next question read every index again: one was damaged, and may have been made anew."""
+        with self._lock:
+            self._listed, self._indexes, self._small, self._large = None, {}, {}, []
+
     def __contains__(self, oid: bytes) -> bool:
         """Raises ``StoreError`` when the directory of packs cannot be read."""
         return self.find(oid) is not None
@@ -76,6 +81,8 @@ class PackIndexes:
             if seen != self._listed:
                 self._list()
                 self._listed = seen
+        except FileNotFoundError:  # somebody removed it: the store has nothing
+            self._listed, self._indexes, self._small, self._large = None, {}, {}, []
         except OSError as error:
             raise StoreError(f"The packs in {self._directory} could not be listed: {error}") from error
 

@@ -149,12 +149,20 @@ class PackReader:
         with self._lock:
             self._packs.clear()
 
+    def let_go_of_removed(self) -> None:
+        """Close the packs that somebody's reclaim has removed: as long as they are open they keep their space."""
+        with self._lock:
+            for path in [path for path, pack in self._packs.items() if not os.fstat(pack.fd).st_nlink]:
+                del self._packs[path]
+
     def _from_any_pack(self, oid: bytes, ask: Callable[[OpenPack, int], _T | None]) -> _T | None:
         """What ``ask`` makes of an object; of another copy where one is damaged. ``None``: git must read it."""
         try:
             found = self._find(oid)
             return found and ask(found[1], _offset(found[0], oid))
         except StoreDamaged:
+            self._indexes.reread()  # somebody may have mended it
+            self.close()
             for index in self._indexes.all():
                 if oid in index:
                     with contextlib.suppress(StoreDamaged, FileNotFoundError):
@@ -191,5 +199,6 @@ def _offset(index: Index, oid: bytes) -> int:
         offset = index.offset(oid)
     except ValueError as error:
         raise StoreDamaged(f"Object {oid.hex()} cannot be found: {error}. Nothing was changed.") from error
-    assert offset is not None
+    if offset is None:  # it was listed there, and cannot be looked up
+        raise StoreDamaged(f"Object {oid.hex()} cannot be found: the index of {index.pack} is damaged.")
     return offset

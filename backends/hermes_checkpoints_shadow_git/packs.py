@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Self
 
 from hermes_checkpoints.contract import Growing, StoreError, unbounded
 from hermes_checkpoints_shadow_git.objects import object_id
-from hermes_checkpoints_shadow_git.packfile import FinishedPack, MemoryPack, Moved, pack_object, write_stream
+from hermes_checkpoints_shadow_git.packfile import (
+    FinishedPack,
+    MemoryPack,
+    Moved,
+    pack_object,
+    publish_packs,
+    write_stream,
+)
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
-from hermes_checkpoints_shadow_git.repository import Repository, sync_directory
+from hermes_checkpoints_shadow_git.repository import Repository
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -252,12 +259,8 @@ class PackWriter:
         self._finish()
         if not self._finished:
             return
-        for pack in self._finished:
-            pack.sync()
-        for pack in self._finished:
-            pack.publish(self._target)
+        publish_packs(self._finished, self._target)
         self._finished.clear()
-        sync_directory(self._target)
         self._indexes.refresh()
 
     @contextlib.contextmanager

@@ -54,6 +54,7 @@ class Reclaim:
         self._progress = progress
         self._thorough = thorough
         self._undelta = reader.read if thorough else None
+        self._let_go = reader.close
         self._leftovers = Leftovers(repository)
         self._scratch = repository.tmp / "reclaiming"
         self._done = 0
@@ -163,6 +164,7 @@ class Reclaim:
                     self._take_away(name)
         self._retired += len(packs)
         self._indexes.refresh()
+        self._let_go()  # a pack that is open keeps its space, and a full disk waits for it
         clean_scratch(self._scratch)
 
     def _take_away(self, name: str) -> None:
@@ -175,8 +177,9 @@ class Reclaim:
             take_away(packs / f"{name}.pack", self._scratch / f"{name}.dead")
 
     def _sweep(self) -> None:
+        lone_packs = not self._leftovers.has_lone_packs() or self._nothing_is_missing()
         with self._alone():
-            self._leftovers.sweep(self._scratch)
+            self._leftovers.sweep(self._scratch, lone_packs=lone_packs)
         clean_scratch(self._scratch)
         dead = [path for oid, path in self._leftovers.loose() if oid not in self._mark.live]
         for start in range(0, len(dead), _PORTION):
@@ -184,6 +187,12 @@ class Reclaim:
                 for path in dead[start : start + _PORTION]:
                     if bytes.fromhex(path.parent.name + path.name) not in self._mark.live:
                         path.unlink(missing_ok=True)
+
+    def _nothing_is_missing(self) -> bool:
+        """Else a pack without an index may not be what a killed save left: its index may have been lost."""
+        self._indexes.refresh()
+        loose = {oid for oid, _ in self._leftovers.loose()}
+        return all(oid in self._indexes or oid in loose for oid in self._mark.live)
 
     # -- rewriting
 

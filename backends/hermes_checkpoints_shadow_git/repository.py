@@ -1,6 +1,7 @@
 """Our own bare git repository: laid out by Python, so that creating or opening it starts no process."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from hermes_checkpoints.contract import StoreError
-from hermes_checkpoints.kit.store.publish import sync_path
+from hermes_checkpoints.kit.store.publish import publish, sync_path
 
 REFS = "refs/hermes-checkpoints"
 """Where the snapshots' refs are, a directory for each workspace."""
@@ -83,6 +84,7 @@ _CONFIG = """\
 
 # tmp/reclaiming and the lock are there beforehand: a full disk has no room for them when space is to be given back.
 _DIRECTORIES = ("", "tmp", "tmp/reclaiming", "info", "objects", "objects/info", "objects/pack", "refs")
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FILES = {"config": _CONFIG.encode(), "info/attributes": _ATTRIBUTES, "HEAD": _HEAD}
 
 
@@ -103,6 +105,11 @@ class Repository:
         return self.path / "reclaiming"
 
     @property
+    def quarantine(self) -> Path:
+        """Where what was damaged is kept; made when it is needed."""
+        return self.path / "quarantine"
+
+    @property
     def packs(self) -> Path:
         """Where git looks for packs and their indexes."""
         return self.path / "objects" / "pack"
@@ -112,22 +119,32 @@ class Repository:
         """The repository at ``path``, created if absent, whatever is missing or altered put back.
 
         Idempotent; two processes at once write the same bytes by rename.
-        Touches no object and no ref. Raises ``StoreError``.
+        Touches no object and no ref. A repository on a read-only filesystem is
+        opened as it is, for reading. Raises ``StoreError``.
         """
         repository = cls(path)
         try:
-            for name in _DIRECTORIES:
-                _make_directory(path / name)
-            for name, content in _FILES.items():
-                repository._put(name, content)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(repository.reclaim_lock, flags, 0o600))
-        except OSError as error:
+            repository._lay_out()
+        except (OSError, StoreError) as error:
+            number = getattr(error if isinstance(error, OSError) else error.__cause__, "errno", None)
+            if number in _READ_ONLY and (path / "objects").is_dir():
+                return repository  # whoever wants to write is told then
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(
                 f"The shadow-git store {path} could not be opened: {error}. No snapshot was changed. "
                 f"Check that the directory is writable and its disk is not full."
             ) from error
         return repository
+
+    def _lay_out(self) -> None:
+        for name in _DIRECTORIES:
+            _make_directory(self.path / name)
+        for name, content in _FILES.items():
+            self._put(name, content)
+        if not self.reclaim_lock.exists():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(self.reclaim_lock, flags, 0o600))
 
     def _put(self, name: str, content: bytes) -> None:
         """Make the file hold ``content``, durably, and never half of it."""
@@ -135,16 +152,7 @@ class Repository:
         with contextlib.suppress(FileNotFoundError):
             if target.read_bytes() == content:
                 return
-        temporary = TemporaryFile(self.tmp, "opening-")
-        try:
-            temporary.write(content)
-            temporary.close()
-            temporary.sync()
-            temporary.publish(target)
-        except BaseException:
-            temporary.remove()
-            raise
-        sync_directory(target.parent)
+        publish(target, content, scratch=self.tmp)
 
 
 class TemporaryFile:

@@ -51,6 +51,11 @@ def intact(pack: OpenPack, span: Span) -> bool:
     return found == crc
 
 
+def is_difference(pack: OpenPack, span: Span) -> bool:
+    """Whether an object is stored as what makes it different from another one. Raises ``IndexError`` past the end."""
+    return os.pread(pack.fd, 1, span[2])[0] >> 4 & 7 in _DELTAS
+
+
 def rewrite(sources: Sequence[Source], limit: int, directory: Path, undelta: Undelta | None) -> list[FinishedPack]:
     """New packs of the sources' objects, each once, synced, under temporary names.
 
@@ -117,7 +122,7 @@ def _copy(source: Source, pack: OpenPack, span: Span, put: Callable[[bytes], Non
     oid, crc, start, end = span
     found = 0
     try:
-        if os.pread(pack.fd, 1, start)[0] >> 4 & 7 in _DELTAS:
+        if is_difference(pack, span):
             packed, crc = _whole(oid, source, undelta)
             put(packed)
             return crc

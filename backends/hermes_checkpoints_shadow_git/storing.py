@@ -85,27 +85,11 @@ class Pack(Batch):
         return oids
 
     def node(self, entries: Mapping[str, Entry]) -> bytes:
-        add = self._writer.add_object
-        blob = add(b"blob", encode_node(entries))
-        files = []
-        meta = [(FILE, b"=", blob)]
-        for name, entry in entries.items():
-            raw = os.fsencode(name)
-            if entry.kind is Kind.FILE:
-                files.append((EXECUTABLE if entry.mode & 0o100 else FILE, raw, entry.key))
-            elif entry.kind is Kind.LINK:
-                files.append((LINK, raw, add(b"blob", entry.target)))
-            elif entry.kind is Kind.DIR:
-                child = Node(entry.key)
-                files.append((DIRECTORY, raw, child.files))
-                meta.append((child.meta_mode, b"+" + raw, child.meta))
-        tree = add(b"tree", encode_tree(files))
-        return tree + blob + (add(b"tree", encode_tree(meta)) if len(meta) > 1 else blob)
+        return store_node(entries, self._writer.add_object)
 
     def publish(self, header: bytes, created_ns: int, root: bytes) -> str | None:
-        top = Node(root)
         add = self._writer.add_object
-        tree = add(b"tree", encode_tree([(DIRECTORY, b"files", top.files), (top.meta_mode, b"meta", top.meta)]))
+        tree = add(b"tree", top_tree(root))
         commit = encode_commit(tree, _message(header), created_ns)
         snapshot = object_id(b"commit", commit).hex()
         if snapshot[:10].isdigit():
@@ -131,6 +115,31 @@ class Pack(Batch):
             with suppress(CheckpointError):
                 self._started.abandon()
             empty_scratch(self._scratch)
+
+
+def store_node(entries: Mapping[str, Entry], add: Callable[[bytes, bytes], bytes]) -> bytes:
+    """A directory's key; ``add(kind, data)`` stores each of its objects, links' texts included, and says its id."""
+    blob = add(b"blob", encode_node(entries))
+    files = []
+    meta = [(FILE, b"=", blob)]
+    for name, entry in entries.items():
+        raw = os.fsencode(name)
+        if entry.kind is Kind.FILE:
+            files.append((EXECUTABLE if entry.mode & 0o100 else FILE, raw, entry.key))
+        elif entry.kind is Kind.LINK:
+            files.append((LINK, raw, add(b"blob", entry.target)))
+        elif entry.kind is Kind.DIR:
+            child = Node(entry.key)
+            files.append((DIRECTORY, raw, child.files))
+            meta.append((child.meta_mode, b"+" + raw, child.meta))
+    tree = add(b"tree", encode_tree(files))
+    return tree + blob + (add(b"tree", encode_tree(meta)) if len(meta) > 1 else blob)
+
+
+def top_tree(root: bytes) -> bytes:
+    """The tree of a snapshot's commit, given the key of its root directory."""
+    top = Node(root)
+    return encode_tree([(DIRECTORY, b"files", top.files), (top.meta_mode, b"meta", top.meta)])
 
 
 def header_of(commit: bytes) -> bytes:

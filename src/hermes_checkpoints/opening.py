@@ -107,7 +107,13 @@ class Opener:
         return Choice(name, self.settings.asked_by, _shortfall(fitness))
 
     def holding(self, place: Place) -> tuple[str, ...]:
-        """The backends that hold snapshots of a workspace, the one used last at the end."""
+        """The backends that hold snapshots of a workspace, the one used last at the end. Raises ``StoreError``."""
+        try:
+            return self._holding(place)
+        except OSError as error:  # the disk does not answer, which is not the same as no snapshots
+            raise StoreError(f"cannot read {place.store}: {error.strerror}. Nothing was changed.") from error
+
+    def _holding(self, place: Place) -> tuple[str, ...]:
         record = read_record(place.store, place.workspace_id)
         if record is not None and record.backends:  # Hermes itself writes records without ours in them
             if not (place.store / "HEAD").is_file():  # Hermes's mark in a store; without it nothing need be loaded
@@ -197,7 +203,11 @@ class Opener:
         """The store as a private directory of ours."""
         self.refuse_others()
         store = self.settings.store
-        if not store.is_dir():
+        try:
+            new = not store.is_dir()
+        except OSError as error:
+            raise StoreError(f"cannot read {store}: {error.strerror}. Nothing was changed.") from error
+        if new:
             move_pre_v2(self.settings.base)
         private_directory(store)
         private_directory(store / "locks")

@@ -1,19 +1,24 @@
 """Putting files back: the one implementation, for every backend.
 
 Writes come first and deletions last, so a disk that fills up costs nothing.
-Each file is the old one or the new one at every moment.
+Each file is the old one or the new one at every moment, also after a power cut.
 """
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from hermes_checkpoints.contract import Backend, CheckpointError, Entry, Kind, Stamp
+from hermes_checkpoints.contract import Backend, CheckpointError, Entry, Kind, Stamp, StoreDamaged, WorkspaceError
 from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
-from hermes_checkpoints.kit.writing import Moved, TreeWriter, scratch_name
+from hermes_checkpoints.kit.store.scratch import NO_ROOM
+from hermes_checkpoints.kit.write.portion import Made, Portion
+from hermes_checkpoints.kit.write.reaching import Opened, sync_directories, tell_nobody
+from hermes_checkpoints.kit.write.replacing import Moved
+from hermes_checkpoints.kit.write.writing import TreeWriter
+from hermes_checkpoints.planned import emptied_directories, is_directory, scratch_directories, spellings
 from hermes_checkpoints.policy.plan import Action, Plan, Step
 from hermes_checkpoints.results import Failure
 
@@ -52,115 +57,216 @@ def apply(
     backend: Backend,
     stamp: Callable[[str], Stamp | None],
     options: Options = Options(),
+    *,
+    token: str = "",
+    opened: Opened = tell_nobody,
 ) -> Applied:
     """Carry out a plan below ``root``.
 
     ``stamp`` gives each path's stat as the safety snapshot saw it; a path that
     has moved since is kept. Per-path failures are reported, not raised.
+    ``token`` (eight hex digits) is in the name of whatever is written beside a
+    file, and ``opened`` is told of each read-only directory and its mode before
+    it is opened up for the while: what ``sweep`` needs after a kill.
     """
     done = Applied(kept=[Failure(step.path, step.reason) for step in plan.of(Action.KEEP)])
     many = len(plan.steps) > FEW
-    with TreeWriter(root, durable=not many) as writer:
-        carry = _Carry(writer, backend, stamp, options, done)
-        # A file that takes a directory's place waits until the directory has been emptied.
-        late = [step for step in plan.of(Action.WRITE) if _replaces_directory(step)]
-        for step in plan.steps:
-            if step.action in (Action.WRITE, Action.ATTRIBUTES) and not _replaces_directory(step):
-                carry.guarded(carry.write, step)
+    with (
+        TreeWriter(root, durable=not many, token=token, opened=opened) as writer,
+        Portion(writer, root) as portion,
+    ):
+        carry = _Carry(writer, portion, backend, stamp, options, done, spellings(plan))
+        writes = [step for step in plan.steps if step.action in (Action.WRITE, Action.ATTRIBUTES)]
+        late = [step for step in writes if carry.waits(step)]
+        for step in writes:
+            if not carry.waits(step):
+                carry.do(carry.write, step)
+        carry.put()
         for step in reversed(plan.of(Action.DELETE)):
-            carry.guarded(carry.delete, step)
+            carry.do(carry.delete, step)
         for step in late:
-            carry.guarded(carry.write, step)
+            carry.do(carry.write, step)
+        carry.put()
+    for path, error in writer.troubles.items():
+        carry.failed(path, error)
+        done.written[:] = (written for written in done.written if written != path)
+    try:
+        if many:
+            sync_filesystem(root)
+        else:
+            sync_directories(root, {*scratch_directories(plan), *emptied_directories(plan)})
+    except OSError as error:
+        done.failed.append(Failure(".", f"what was done may not be on the disk: {error.strerror}"))
     if many:
-        sync_filesystem(root)
+        order = {step.path: number for number, step in enumerate(plan.steps)}
+        done.written.sort(key=order.__getitem__)
     return done
-
-
-def _replaces_directory(step: Step) -> bool:
-    return (
-        step.before is not None
-        and step.before.kind is Kind.DIR
-        and step.after is not None
-        and step.after.kind is not Kind.DIR
-    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Carry:
     writer: TreeWriter
+    portion: Portion
     backend: Backend
     stamp: Callable[[str], Stamp | None]
     options: Options
     done: Applied
+    spellings: dict[str, Step]
+    was: dict[str, Step] = field(default_factory=dict)
+    """By the path that is created: what turned out to be the same entry."""
+    respelled: set[str] = field(default_factory=set)
+    """Paths that need not be deleted any more."""
+    refused: set[str] = field(default_factory=set)
+    """Directories that would have been made in another one of nearly the same name."""
 
-    def guarded(self, act: Callable[[Step], None], step: Step) -> None:
-        """Do one step; whatever is the matter with it is reported for its path."""
-        if self.done.stopped:
-            self.done.failed.append(Failure(step.path, f"not tried: {self.done.stopped}"))
-            return
+    def waits(self, step: Step) -> bool:
+        """Whether a file takes the place of a directory, which has to be emptied first."""
+        other = self.spellings.get(step.path, step)
+        return not is_directory(step.after) and (is_directory(step.before) or is_directory(other.before))
+
+    def do(self, act: Callable[[Step], None], step: Step) -> None:
+        self._guarded(step.path, partial(self._with_room, act, step))
+
+    def _with_room(self, act: Callable[[Step], None], step: Step) -> None:
         try:
             act(step)
+        except (CheckpointError, OSError) as error:
+            cause = _cause(error)
+            if not self.portion or cause is None or cause.errno not in NO_ROOM:
+                raise
+            self.put()  # what it replaces makes room
+            if self.done.stopped:
+                raise
+            act(step)
+
+    def _guarded(self, path: str, act: Callable[[], None]) -> bool:
+        """Whether it was done; whatever is the matter with it is reported for its path."""
+        if self.done.stopped:
+            self.done.failed.append(Failure(path, f"not tried: {self.done.stopped}"))
+            return False
+        try:
+            act()
         except Moved as moved:
-            self.done.kept.append(Failure(step.path, str(moved)))
-        except CheckpointError as error:
-            self.done.failed.append(Failure(step.path, str(error)))
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _STOP:
-                self.done.stopped = f"{error.__cause__.strerror}, at {step.path}"
+            self.done.kept.append(Failure(path, str(moved)))
+        except (CheckpointError, OSError) as error:
+            self.failed(path, error)
+        else:
+            return True
+        return False
+
+    def failed(self, path: str, error: CheckpointError | OSError) -> None:
+        """Report what was the matter with a path, and stop where the rest would fare no better."""
+        cause = _cause(error)
+        self.done.failed.append(Failure(path or ".", (cause is error and cause.strerror) or str(error)))
+        if cause is not None and cause.errno in _STOP and not isinstance(error, StoreDamaged):
+            self.done.stopped = f"{cause.strerror}, at {path or '.'}"
+
+    def put(self) -> None:
+        """Give what is ready its names, also when the rest has been stopped by something else."""
+        stopped, self.done.stopped = self.done.stopped, ""
+        trouble: OSError | None = None
+        try:
+            self.portion.sync()
         except OSError as error:
-            self.done.failed.append(Failure(step.path, error.strerror or str(error)))
-            if error.errno in _STOP:
-                self.done.stopped = f"{error.strerror}, at {step.path}"
+            trouble = error
+        while self.portion:
+            made = self.portion.next()
+            self.portion.drop(put=self._guarded(made.path, partial(self._put, made, trouble)))
+        self.done.stopped = stopped or self.done.stopped
+
+    def _put(self, made: Made, trouble: OSError | None) -> None:
+        if trouble is not None:
+            raise trouble
+        stamp = self.writer.put(made.path, made.scratch, made.stamp, made.expected)
+        if stamp is not None:
+            self.done.stamps[made.path] = stamp
+        self.done.written.append(made.path)
 
     def _expected(self, step: Step) -> Stamp | None:
-        here = step.before is not None and step.before.kind in (Kind.FILE, Kind.LINK)
-        return self.stamp(step.path) if here else None
+        was = self.was.get(step.path, step)
+        here = was.before is not None and was.before.kind in (Kind.FILE, Kind.LINK)
+        return self.stamp(was.path) if here else None
 
     def delete(self, step: Step) -> None:
         assert step.before is not None
-        if step.before.kind is Kind.DIR:
-            self.writer.delete_directory(step.path)
-        else:
-            self.writer.delete(step.path, self._expected(step))
+        if step.path not in self.respelled:
+            if step.before.kind is Kind.DIR:
+                self.writer.delete_directory(step.path)
+            else:
+                self.writer.delete(step.path, self._expected(step))
         self.done.deleted.append(step.path)
 
     def write(self, step: Step) -> None:
         after = step.after
         assert after is not None
+        if (above := step.path.rpartition("/")[0]) in self.refused:
+            self.refused.add(step.path)
+            raise WorkspaceError(f"{above} could not be made")
+        self._respell(step)
+        before = self.was.get(step.path, step).before
         if after.kind is Kind.DIR:
-            if step.before is None or step.before.kind is not Kind.DIR:
-                self.writer.make_directory(step.path, self._expected(step))
+            if not is_directory(before):
+                self._make_directory(step)
             times = after.mtime_ns if self.options.times else None
             self.writer.set_directory(step.path, after.mode, after.xattrs, times)
-        elif not (step.action is Action.ATTRIBUTES and self._attributes(step, after)):
-            self._content(step, after)
+        elif not self._same_content(before, after) or not self._attributes(step, after):
+            self.portion.add(self._beside(step, after))
+            if self.portion.complete:
+                self.put()
+            return
         self.done.written.append(step.path)
+
+    def _make_directory(self, step: Step) -> None:
+        try:
+            self.writer.make_directory(step.path, self._expected(step))
+        except WorkspaceError:
+            self.refused.add(step.path)
+            raise
+
+    def _respell(self, step: Step) -> None:
+        """Give the entry that is there under another spelling of a created path that path's own."""
+        other = self.spellings.get(step.path)
+        if other is None or step.path in self.was or other.path in self.respelled or self.waits(step):
+            return
+        if not self.writer.same_entry(other.path, step.path):
+            return
+        if other.action is Action.DELETE:
+            self.writer.respell(other.path, step.path, self._expected(other))
+            self.respelled.add(other.path)
+        self.was[step.path] = other
+
+    @staticmethod
+    def _same_content(before: Entry | None, after: Entry) -> bool:
+        return before is not None and (before.kind, before.size, before.key) == (after.kind, after.size, after.key)
 
     def _mode(self, after: Entry) -> int:
         return after.mode if self.options.setuid else after.mode & ~SET_ID
 
     def _attributes(self, step: Step, after: Entry) -> bool:
+        if after.kind is Kind.LINK:
+            return True
         stamp = self.writer.set_attributes(step.path, self._mode(after), after.xattrs, self._expected(step))
         if stamp is not None:
             self.done.stamps[step.path] = stamp
         return stamp is not None
 
-    def _content(self, step: Step, after: Entry) -> None:
-        with self._beside(step.path) as (fd, scratch):
-            if after.kind is Kind.LINK:
-                os.symlink(os.fsdecode(after.target), scratch, dir_fd=fd)
-            else:
-                self.backend.materialise(after, fd, scratch)
-                times = after.mtime_ns if self.options.times else None
-                self.writer.finish(step.path, scratch, self._mode(after), after.xattrs, times)
-            self.done.stamps[step.path] = self.writer.put(step.path, scratch, self._expected(step))
-
-    @contextmanager
-    def _beside(self, path: str) -> Iterator[tuple[int, str]]:
-        """A directory descriptor and a free name in it, where a path's new content is made."""
-        fd, _ = self.writer.parent(path)
-        scratch = scratch_name()
+    def _beside(self, step: Step, after: Entry) -> Made:
+        fd, _ = self.writer.parent(step.path)
+        scratch, expected = self.writer.scratch(), self._expected(step)
+        if after.kind is Kind.LINK:
+            os.symlink(os.fsdecode(after.target), scratch, dir_fd=fd)
+            made = Stamp.of(os.stat(scratch, dir_fd=fd, follow_symlinks=False))
+            return Made(step.path, scratch, made, expected)
+        self.backend.materialise(after, fd, scratch)  # leaves nothing when it fails
         try:
-            yield fd, scratch
+            times = after.mtime_ns if self.options.times else None
+            made = self.writer.finish(step.path, scratch, self._mode(after), after.xattrs, times)
         except BaseException:
-            self.writer.discard(path, scratch)
+            self.writer.discard(step.path, scratch)
             raise
+        return Made(step.path, scratch, made, expected)
+
+
+def _cause(error: CheckpointError | OSError) -> OSError | None:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause if isinstance(cause, OSError) else None

@@ -72,6 +72,27 @@ class Restored:
     """Should have been changed and could not be; as it was before."""
     left_out: Sequence[LeftOut] = ()
     """What was there and is in no snapshot, so it stayed."""
+    stopped: str = ""
+    """Why it ended before everything was tried (a full disk, say): then it can be finished later, or aborted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A restore that was begun, and neither finished nor taken back."""
+
+    workspace: Path
+    action: str
+    """``restore``, ``undo`` or ``redo``."""
+    target: str
+    """Id of the snapshot it was going to."""
+    safety: str
+    """Id of the snapshot that holds the state before."""
+    paths: Sequence[str]
+    """The selection; empty for the whole workspace."""
+    begun: float
+    """Seconds since the epoch."""
+    why: str = ""
+    """Why it stopped; empty when it was killed."""
 
 
 @dataclass(frozen=True, slots=True)

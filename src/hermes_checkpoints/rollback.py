@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hermes_checkpoints import across
@@ -14,7 +14,6 @@ from hermes_checkpoints.contract import (
     CheckpointError,
     Entry,
     Growing,
-    Kind,
     Note,
     PathNotFound,
     Place,
@@ -25,17 +24,20 @@ from hermes_checkpoints.contract import (
     Saved,
     Scope,
     Snapshot,
+    StoreError,
     ancestors,
-    same,
     silent,
     split_path,
     unbounded,
     within,
 )
-from hermes_checkpoints.evidence import HermesThen, RulesOfThen
-from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing, make_plan
-from hermes_checkpoints.restore import SET_ID, Options, apply
+from hermes_checkpoints.keeping import edited_since, unknown_then
+from hermes_checkpoints.planned import scratch_directories
+from hermes_checkpoints.policy.history import ABORT, CONTINUE
+from hermes_checkpoints.policy.plan import Action, Keep, Plan, keep_nothing, make_plan
+from hermes_checkpoints.restore import Options, apply
 from hermes_checkpoints.results import Restored
+from hermes_checkpoints.underway import Journal, Underway
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +46,35 @@ class Rollback:
 
     target: Snapshot
     restoring: Restoring
-    options: Options
-    reference: Held | None = None
-    """Given to ``undo``: what differs from that snapshot was edited since, and is kept."""
+    options: Options = field(default=Options())
+    references: tuple[Held, ...] = ()
+    """What differs from every one of these was edited since, and is kept: for ``undo``, and to finish or abort."""
     keep: Keep = keep_nothing
     """What the caller wants kept on top of that."""
+    unfinished: bool = False
+    """Whether the last restore was interrupted: then directories may have modes that no state had."""
+    resumes: Underway | None = None
+    """The interrupted restore that this one finishes or aborts."""
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it goes back to the state before a restore."""
+        continued = self.resumes is not None and self.restoring.action == CONTINUE
+        action = self.resumes.restoring.action if continued and self.resumes is not None else self.restoring.action
+        return action != "restore"
 
 
 def preview(
     backend: Backend,
     saving: type[Backend],
     scope: Scope,
-    target: Snapshot,
-    paths: tuple[str, ...] = (),
-    reference: Held | None = None,
+    asked: Rollback,
 ) -> Plan:
     """What a restore would do now; nothing is stored or changed.
 
     ``backend`` holds the target, and ``saving`` takes the safety snapshot.
     """
+    target, paths = asked.target, asked.restoring.paths
     if is_foreign(backend) and Capability.STORES_LARGE_FILES_FREELY in saving.capabilities:
         scope = replace(scope, max_file_size=0)  # as the safety snapshot will see the workspace
     live = _live_changes(backend, scope, target)
@@ -70,13 +82,10 @@ def preview(
     if grown := _grown(backend, target, paths, too_large):
         scope = replace(scope, anyway=grown)
         live = _live_changes(backend, scope, target)
-    if reference is None:  # undo is right to find nothing where both the restore and somebody since removed a path
+    if not asked.references:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
-    if reference is None:
-        keep = _keep_unknown(backend, target, scope, live)
-    else:
-        keep = _keep_edits(across.changes(reference, None, scope))
-    return make_plan(target, live, paths, keep, take_back=reference is not None)
+    keep = _keeping(backend, asked, scope, live, None)
+    return make_plan(target, live, paths, keep, take_back=asked.takes_back)
 
 
 def roll_back(
@@ -92,32 +101,54 @@ def roll_back(
 
     ``backend`` holds the target, and ``saving`` takes the safety snapshot. The
     workspace's lock is held by the caller. Raises ``RestoreRefused`` when the
-    present state cannot be saved first.
+    present state cannot be saved first. Killed in the middle, it can be
+    finished or taken back: its journal says so until it is done.
     """
-    target, restoring, reference = asked.target, asked.restoring, asked.reference
+    target, restoring = asked.target, asked.restoring
     made = _make_root(place.workspace)
     try:
-        if restoring.paths:  # a path that nobody knows shall not cost a safety snapshot, which undo would go by
-            preview(backend, type(saving), scope, target, restoring.paths, reference)
+        if restoring.paths and not asked.references:
+            # A path that nobody knows shall not cost a safety snapshot, which undo would go by.
+            preview(backend, type(saving), scope, asked)
         safety = _save_first(saving, scope, restoring, progress, growing)
         held = (left.path for left in safety.left_out if left.reason is Reason.TOO_LARGE)
         if grown := _grown(backend, target, restoring.paths, held, asked.keep):
             safety = _save_those_too(saving, replace(scope, anyway=grown), restoring, progress, growing, safety)
         present = Held(saving, safety.latest.id)
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
-        if reference is None:
-            ours = _keep_unknown(backend, target, scope, changes)
-        else:
-            ours = _keep_edits(across.changes(reference, present))
-        keep = _either(ours, asked.keep)
-        plan = make_plan(target, changes, restoring.paths, keep, take_back=reference is not None)
+        keep = _keeping(backend, asked, scope, changes, present)
+        plan = make_plan(target, changes, restoring.paths, keep, take_back=asked.takes_back)
+        journal, underway = Journal(place), _underway(asked, plan, safety.latest.id)
+        if not plan.empty:
+            journal.write(underway)
     except BaseException:
         if made:
             place.workspace.rmdir()
         raise
-    done = apply(plan, place.workspace, backend, safety.stamp, asked.options)
+    token, opened = underway.token, journal.opened
+    done = apply(plan, place.workspace, backend, safety.stamp, asked.options, token=token, opened=opened)
+    if done.stopped:
+        with suppress(StoreError):  # the same full disk, perhaps: it counts as killed, then
+            journal.write(replace(journal.read() or underway, stopped=done.stopped))
+    else:
+        journal.end()
     backend.restored(target.id, done.stamps)
-    return Restored(target, safety.latest, done.written, done.deleted, done.kept, done.failed, safety.left_out)
+    return Restored(
+        target, safety.latest, done.written, done.deleted, done.kept, done.failed, safety.left_out, done.stopped
+    )
+
+
+def _underway(asked: Rollback, plan: Plan, safety: str) -> Underway:
+    """What the journal says of a restore; one that is resumed stays what it was."""
+    begun = asked.resumes or Underway(
+        safety,
+        asked.restoring,
+        asked.options.times,
+        asked.options.setuid,
+        {step.path: step.reason for step in plan.of(Action.KEEP)},
+    )
+    fresh = Underway(safety, asked.restoring).token
+    return replace(begun, token=fresh, directories=scratch_directories(plan), opened={}, stopped="")
 
 
 def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
@@ -131,9 +162,17 @@ def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
     )
 
 
+_BEFORE = {
+    "restore": "before restoring",
+    "undo": "before undoing to",
+    "redo": "before redoing to",
+    CONTINUE: "before finishing the restore of",
+    ABORT: "before taking the interrupted restore back to",
+}
+
+
 def _save_first(backend: Backend, scope: Scope, restoring: Restoring, progress: Progress, growing: Growing) -> Saved:
-    action = {"restore": "before restoring", "undo": "before undoing to", "redo": "before redoing to"}
-    note = Note(f"{action[restoring.action]} {restoring.target[:10]}", restoring=restoring)
+    note = Note(f"{_BEFORE[restoring.action]} {restoring.target[:10]}", restoring=restoring)
     try:
         return backend.save(scope, note, progress, growing)
     except CheckpointError as error:
@@ -202,10 +241,6 @@ def _live_changes(backend: Backend, scope: Scope, target: Snapshot) -> list[Chan
     return _towards(backend, _reversed(across.changes(Held(backend, target.id), None, scope)))
 
 
-def _either(one: Keep, other: Keep) -> Keep:
-    return lambda change: one(change) or other(change)
-
-
 def _towards(backend: Backend, changes: Iterator[Change]) -> list[Change]:
     found = list(changes)
     return without_empty_directories(found) if is_foreign(backend) else found
@@ -215,31 +250,14 @@ def _reversed(changes: Iterator[Change]) -> Iterator[Change]:
     return (Change(change.path, change.after, change.before) for change in changes)
 
 
-def _keep_unknown(backend: Backend, target: Snapshot, scope: Scope, changes: list[Change]) -> Keep:
-    """Keeps what came later and what the target's own rules would have left out: its absence is no evidence."""
-    if is_foreign(backend):
-        then = HermesThen(backend, target.id, scope.max_file_size, changes)
-        return lambda change: then.why(change.path, change.before) if change.before and change.after is None else None
-    rules = RulesOfThen(backend, target.id, scope.excludes)
-
-    def keep(change: Change) -> str | None:
-        gone = change.before is not None and change.after is None
-        if gone and change.before is not None and rules.ignore(change.path, change.before):
-            return "the snapshot's own rules would have left it out"
-        return None
-
-    return keep
-
-
-def _keep_edits(changes: Iterator[Change]) -> Keep:
-    """Keeps the paths that changed since the restore that is being taken back."""
-    edited = {change.path for change in changes if not _lost_set_id_only(change)}
-    return lambda change: "it was edited after the restore" if change.path in edited else None
-
-
-def _lost_set_id_only(change: Change) -> bool:
-    """Whether the restore itself made the difference: it drops setuid and setgid of files."""
-    before, after = change.before, change.after
-    if before is None or after is None or before.kind is not Kind.FILE:
-        return False
-    return same(before._replace(mode=before.mode & ~SET_ID), after)
+def _keeping(backend: Backend, asked: Rollback, scope: Scope, changes: list[Change], present: Held | None) -> Keep:
+    """What stays although it differs. ``changes`` go to the target; ``present`` is ``None`` for the live workspace."""
+    keeps = [asked.keep]
+    if not asked.takes_back:
+        keeps.append(unknown_then(backend, asked.target, scope, changes))
+    if asked.references:
+        keeps.append(edited_since(asked.references, scope, present, unfinished=asked.unfinished))
+    if asked.resumes is not None:
+        kept = asked.resumes.kept
+        keeps.append(lambda change: kept.get(change.path))
+    return lambda change: next((why for keep in keeps if (why := keep(change))), None)

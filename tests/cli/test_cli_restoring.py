@@ -50,7 +50,7 @@ def test_a_restore_can_be_taken_back_and_done_again(run, workspace):
     damaged = picture(workspace)
     done = run("restore", "1", "--yes", "--json")
     assert (done.code, done.json["restored_to"]) == (0, first)
-    assert done.json.keys() == {"restored_to", "safety", "written", "deleted", "kept", "failed"}
+    assert done.json.keys() == {"restored_to", "safety", "written", "deleted", "kept", "failed", "stopped"}
     assert difference(original, picture(workspace)) == []
     assert run("undo").code == codes.UNCONFIRMED
     assert difference(original, picture(workspace)) == []

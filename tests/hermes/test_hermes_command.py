@@ -4,6 +4,7 @@ import asyncio
 
 from hermes_checkpoints import Engine
 from hermes_checkpoints.hermes import command, requests
+from hermes_checkpoints.testing.processes import killed_at, steps_of
 from hermes_checkpoints.testing.witness import difference, picture
 from hermes_stand_in import Agent
 
@@ -64,6 +65,35 @@ def test_undo_and_redo_say_what_they_wrote_deleted_and_kept(config, base, worksp
     assert difference(after, picture(workspace)) == []
     assert "deleted: new" in ask("redo")
     assert (workspace / "notes").read_text() == "first\n"
+
+
+def test_an_interrupted_rollback_is_told_and_can_be_finished_and_taken_back(config, base, workspace):
+    with Engine(store=base) as engine:
+        first = engine.snapshot(workspace, "first").snapshot
+    for number in range(8):
+        (workspace / f"new-{number}").write_text("new\n")
+    before = picture(workspace)
+
+    def rollback():
+        with Engine(store=base) as engine:
+            engine.restore(workspace, first.id)
+
+    assert "no restore of" in ask("continue")
+    for word, halfway in (("continue", "new-0"), ("abort", None)):
+        every = steps_of(rollback)
+        ask("undo")
+        assert difference(before, picture(workspace)) == []
+        steps = iter(range(every, 0, -1))
+        while not killed_at(next(steps), rollback) or "✗ a rollback to " + first.short_id not in ask():
+            ask("undo")
+        assert len(picture(workspace)) < len(before)
+        told = ask(word)
+        assert ("as the interrupted rollback was to make it" in told) == (halfway is not None)
+        assert [path.name for path in workspace.glob("new-*")] == (
+            [] if halfway else sorted(f"new-{n}" for n in range(8))
+        )
+        assert "✗ a rollback to " not in ask()
+        ask("undo")
 
 
 def test_what_cannot_be_undone_is_said_and_nothing_is_changed(config, base, workspace):

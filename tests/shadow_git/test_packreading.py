@@ -189,3 +189,28 @@ def test_threads_and_forked_children_get_their_own_answers(repo, packs):
     assert wrong == []
     assert [finish(child)[1] for child in [start(lambda: ask(0)) for _ in range(3)]] == [[]] * 3
     assert ask(1) == []
+
+
+@only_with_proc
+def test_a_pack_that_another_process_removed_does_not_keep_its_space_beyond_the_next_take(place):
+    with ShadowGit.open(place) as backend, ShadowGit.open(place) as other:
+        (place.workspace / "large").write_bytes(os.urandom(300_000))
+        first = take(backend)
+        list(backend.verify(first.id))
+        (place.workspace / "large").write_bytes(b"small now")
+        take(backend)
+        other.forget([first.id])
+        assert other.reclaim(thorough=True)
+        assert _removed_and_open()
+        (place.workspace / "large").write_bytes(b"another turn")
+        take(backend)
+        assert not _removed_and_open()
+
+
+def _removed_and_open():
+    names = [
+        os.readlink(f"/proc/self/fd/{fd}")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{fd}")
+    ]
+    return [name for name in names if "pack-" in name and name.endswith("(deleted)")]

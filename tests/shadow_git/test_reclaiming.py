@@ -1,5 +1,6 @@
 """Giving space back."""
 
+import fcntl
 import os
 from itertools import islice
 
@@ -159,17 +160,21 @@ def test_what_killed_processes_left_is_swept_and_what_may_be_in_use_is_not(place
     (repo.tmp / "reclaiming" / "pack-y").write_bytes(b"of a killed reclaim")
     (repo.packs / "pack-00.pack").write_bytes(b"no index")
     (repo.packs / "pack-01.idx").write_bytes(b"no pack")
-    for directory, name in [(repo.tmp, "opening-1"), (repo.packs, "tmp_pack_1")]:
-        (directory / name).write_bytes(b"now")
-        (directory / f"{name}-old").write_bytes(b"long ago")
-        os.utime(directory / f"{name}-old", (1, 1))
+    (repo.packs / "tmp_pack_1").write_bytes(b"now")
+    (repo.packs / "tmp_pack_1-old").write_bytes(b"long ago")
+    os.utime(repo.packs / "tmp_pack_1-old", (1, 1))
+    (repo.tmp / f"{1:016x}.new").write_bytes(b"of somebody who was killed as the store was opened")
+    being_made = repo.tmp / f"{2:016x}.new"
+    being_made.touch()
     other = Place(place.store, tmp_path / "gone")
     other.workspace.mkdir()
     with ShadowGit.open(other) as theirs:
         theirs.forget([turn(theirs, {})])
         assert theirs._refs.is_dir()
-    assert backend.reclaim()
-    assert leftovers(backend) == ["opening-1"]
+    with being_made.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as whoever is at work on it
+        assert backend.reclaim()
+    assert leftovers(backend) == [being_made.name]
     assert [path.name for path in repo.packs.glob("tmp_*")] == ["tmp_pack_1"]
     assert not list(repo.packs.glob("pack-0[01].*"))
     assert not theirs._refs.exists()

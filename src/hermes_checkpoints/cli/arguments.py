@@ -55,7 +55,7 @@ COMMANDS: Mapping[str, Command] = {
         "put the directory, or paths of it, back as a snapshot has them",
         "restoring:restore",
         ("ID",),
-        options=("--path", "--dry-run", "--yes", "--times", "--setuid"),
+        options=("--path", "--dry-run", "--yes", "--times", "--setuid", "--continue", "--abort"),
     ),
     "undo": Command("take the last restore back", "restoring:undo", options=("--dry-run", "--yes", "--times")),
     "redo": Command("do it again", "restoring:redo", options=("--dry-run", "--yes", "--times")),
@@ -74,6 +74,10 @@ COMMANDS: Mapping[str, Command] = {
         options=("--retention-days", "--max-size-mb", "--keep-orphans", "--dry-run", "--yes"),
     ),
     "maintain": Command("give space back, and keep the store below its budget", "maintaining:maintain", optional=()),
+    "verify": Command("look for damage in the store", "integrity:verify", options=("--quick",)),
+    "repair": Command(
+        "save what can be saved of a damaged store", "repairing:repair", optional=(), options=("--dry-run", "--yes")
+    ),
     "clear": Command("remove every snapshot of every workspace", "clearing:clear", optional=(), options=("-f",)),
     "clear-legacy": Command(
         "remove the archives of Hermes's old checkpoints", "clearing:clear_legacy", optional=(), options=("-f",)
@@ -114,6 +118,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--yes": {**FLAG, "help": "do not ask"},
     "--times": {**FLAG, "help": "bring recorded modification times back as well"},
     "--setuid": {**FLAG, "help": "bring setuid and setgid bits back as well"},
+    "--continue": {**FLAG, "dest": "finish", "help": "finish a restore that was interrupted (without an ID)"},
+    "--abort": {**FLAG, "help": "take an interrupted restore back (without an ID)"},
     "--label": {"metavar": "TEXT", "help": "pin the snapshot under this name"},
     "--dir": {"metavar": "DIR", "help": WORDS["DIR"]},
     "--retention-days": {
@@ -127,6 +133,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "how large the store may be (0: as it likes); instead of what config.toml says",
     },
     "--keep-orphans": {**FLAG, "help": "keep what belongs to workspaces that are gone"},
+    "--quick": {**FLAG, "help": "do not read contents; look only whether they are there"},
     "-f": {**FLAG, "dest": "force", "help": "do not ask"},
 }
 EVERYWHERE: Mapping[str, Mapping[str, Any]] = {
@@ -212,14 +219,27 @@ def _with_command(name: str, words: Sequence[str]) -> argparse.Namespace:
         if vars(asked).get(option) == "":  # an unset variable in a script, most likely
             parser.error(f"--{option} cannot be empty")
     asked.command = None if asked.version else name
+    if asked.command == "restore" and (asked.finish or asked.abort):
+        command = _resuming(parser, command, asked)
     if asked.command:
         _positional(parser, command, asked, [*rest, *words[end + 1 :]])
     return asked
 
 
+def _resuming(parser: _Parser, command: Command, asked: argparse.Namespace) -> Command:
+    """``restore --continue`` and ``restore --abort``: what is restored, and how, was said before."""
+    if asked.finish and asked.abort:
+        parser.error("--continue and --abort exclude each other")
+    if asked.paths or asked.times or asked.setuid:
+        parser.error("what is restored, and how, was said when the restore was begun")
+    return command._replace(required=())
+
+
 def _meaning(command: str, word: str) -> str:
     if (command, word) == ("status", "DIR"):
         return "a workspace that the store knows: its snapshots are listed, too"
+    if (command, word) == ("verify", "DIR"):
+        return "a workspace that the store knows: only what its snapshots may lean on is looked at"
     return WORDS[word]
 
 

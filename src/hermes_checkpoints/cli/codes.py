@@ -8,6 +8,7 @@ BUSY = 4
 NOT_FOUND = 5
 INCOMPLETE = 6
 UNCONFIRMED = 7
+DAMAGED = 8
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -20,6 +21,7 @@ MEANINGS = {
     NOT_FOUND: "no such snapshot, or no such path in it",
     INCOMPLETE: "not everything could be done; what failed is listed",
     UNCONFIRMED: "nothing was changed because nobody said yes",
+    DAMAGED: "verify found damage, or repair left some; it is listed",
     INTERRUPTED: "interrupted by Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
 }

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace, Engine, Screen], int]
 
 INTERRUPTED = {
-    "restore": "no file is half written: each is as it was or as it should be; repeat the command, or `undo`",
+    "restore": "each file is the old or the new one; `restore --continue` finishes it, `restore --abort` takes it back",
     "export": "what was laid out so far stays in the target, and no file in it is half written",
     "forget": "a snapshot is forgotten whole or not at all; `list` shows what is left",
     "purge": "no snapshot is lost; repeat the command, for the content may still be there",
     "prune": "what was forgotten is gone, all else is as it was; `maintain` gives the space back",
     "maintain": "nothing is lost; the next one goes on from here",
+    "verify": "nothing was changed; the next one begins anew",
+    "repair": "what was mended is mended, all else is as it was; repeat the command",
     "hermes": "each setting is as it was or as it should be; repeat the command",
     "clear": "what was removed so far is gone for good; repeat the command for the rest",
 }

@@ -8,6 +8,7 @@ from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.place import selection, workspace_of
 from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.policy.history import ABORT, CONTINUE
 from hermes_checkpoints.policy.plan import Action, Plan
 from hermes_checkpoints.results import Failure, Restored
 from hermes_checkpoints.wording import counted, harmless, portable, shown, when
@@ -19,6 +20,10 @@ STYLES = {Action.DELETE: "red", Action.WRITE: "green", Action.ATTRIBUTES: "cyan"
 def restore(asked: Namespace, engine: Engine, screen: Screen) -> int:
     """Put the workspace, or the selected paths of it, back as a snapshot has them."""
     workspace = workspace_of(asked, engine)
+    if asked.finish:
+        return _resume(asked, screen, lambda: engine.plan_finish(workspace), lambda: engine.finish_restore(workspace))
+    if asked.abort:
+        return _resume(asked, screen, lambda: engine.plan_abort(workspace), lambda: engine.abort_restore(workspace))
     paths = selection(workspace, asked.paths)
 
     def run(plan: Plan | None) -> Restored:
@@ -43,6 +48,12 @@ def redo(asked: Namespace, engine: Engine, screen: Screen) -> int:
     return _carry_out(
         asked, screen, lambda: engine.plan_redo(workspace), lambda _: engine.redo(workspace, times=asked.times)
     )
+
+
+def _resume(asked: Namespace, screen: Screen, make_plan: Callable[[], Plan], run: Callable[[], Restored]) -> int:
+    """As ``_carry_out``, without asking: somebody said yes before, or now by asking for just this."""
+    asked.yes = True
+    return _carry_out(asked, screen, make_plan, lambda _: run())
 
 
 def _carry_out(
@@ -117,11 +128,23 @@ def _restored(done: Restored) -> dict[str, Any]:
         "deleted": [portable(path) for path in done.deleted],
         "kept": _failures(done.kept),
         "failed": _failures(done.failed),
+        "stopped": portable(done.stopped) or None,
     }
 
 
 def _failures(failures: Sequence[Failure]) -> list[dict[str, str]]:
     return [{"path": portable(one.path), "reason": portable(one.reason)} for one in failures]
+
+
+def _way_back(done: Restored) -> str:
+    restoring = done.safety.note.restoring
+    action = restoring.action if restoring is not None else ""
+    if action == CONTINUE:
+        return "`hermes-checkpoints undo` takes all of it back, what was done before it was interrupted as well."
+    if action == ABORT:
+        return f"The state before is {done.safety.short_id}; `hermes-checkpoints restore` goes back to it."
+    back = "redo" if action == "undo" else "undo"
+    return f"The state before is {done.safety.short_id}; `hermes-checkpoints {back}` goes back to it."
 
 
 def _print_restored(done: Restored, screen: Screen, *, seen: bool) -> None:
@@ -135,6 +158,8 @@ def _print_restored(done: Restored, screen: Screen, *, seen: bool) -> None:
             screen.columns(word, shown(path), *([harmless(reason)] if reason else []))
         screen.columns("restored_to", done.snapshot.id)
         screen.columns("safety", done.safety.id)
+        if done.stopped:
+            screen.columns("stopped", harmless(done.stopped))
         return
     styles = {"failed": "bold red", "deleted": "red", "written": "green", "kept": "yellow"}
     screen.some([(_item(word, path, reason), styles[word]) for word, path, reason in rows])
@@ -143,8 +168,8 @@ def _print_restored(done: Restored, screen: Screen, *, seen: bool) -> None:
         f" {len(done.kept)} kept, {len(done.failed)} failed",
         "bold red" if done.failed else "bold green",
     )
-    restoring = done.safety.note.restoring
-    back = "redo" if restoring is not None and restoring.action == "undo" else "undo"
-    screen.line(f"The state before is {done.safety.short_id}; `hermes-checkpoints {back}` goes back to it.")
+    screen.line(_way_back(done))
     if done.failed:
         screen.note(f"{counted(len(done.failed), 'path')} could not be restored and stayed as before.")
+    if done.stopped:
+        screen.note("Make room, and `restore --continue` finishes it; `restore --abort` takes back what was done.")

@@ -20,13 +20,14 @@ from hermes_checkpoints.hermes.requests import managers
 from hermes_checkpoints.results import Failure, Restored
 from hermes_checkpoints.wording import harmless, size, when
 
-WORDS = "[status|check|undo|redo|help]"
+WORDS = "[status|check|undo|redo|continue|abort|help]"
 SUMMARY = "How the working directory is protected; undo or redo the last rollback"
 _HELP = """\
 /checkpoints          how the working directory is protected
 /checkpoints check    look at everything that protection needs, and try it out
 /checkpoints undo     take the last rollback back; what was edited since stays
 /checkpoints redo     do it again
+/checkpoints continue finish a rollback that was interrupted; /checkpoints abort takes it back
 /rollback             the list of checkpoints, and the way back to one of them"""
 _MARKS = {State.OK: "✓", State.NOTE: "·", State.PROBLEM: "✗"}
 
@@ -65,13 +66,24 @@ def _status() -> str:
         workspace = engine.enclosing(working_directory())
         snapshots, told = engine.list(workspace), engine.upkeep.status()
         found = [switched_on(), backend_of(engine, workspace)]
+        unfinished = _interrupted(engine, workspace)
     lines = [
         f"Checkpoints of {harmless(str(workspace))}",
         *lines_of(found),
         f"{len(snapshots)} of them" + (f", the newest {_newest(snapshots[0])}" if snapshots else ""),
         f"{size(told.real)} on disk for all directories, in {harmless(str(told.store))}",
     ]
-    return "\n".join([*lines, *_unprotected()])
+    return "\n".join([*lines, *unfinished, *_unprotected()])
+
+
+def _interrupted(engine: Engine, workspace: Path) -> list[str]:
+    found = engine.interrupted(workspace)
+    if found is None:
+        return []
+    return [
+        f"✗ a rollback to {found.target[:10]} was interrupted: /checkpoints continue finishes it, "
+        "/checkpoints abort takes it back"
+    ]
 
 
 def _newest(snapshot: Snapshot) -> str:
@@ -97,24 +109,33 @@ def _check() -> str:
 
 
 def _undo() -> str:
-    return _taken_back("undo", Engine.undo)
+    return _carried_out(Engine.undo, "is again as it was before the last rollback", "redo")
 
 
 def _redo() -> str:
-    return _taken_back("redo", Engine.redo)
+    return _carried_out(Engine.redo, "is again as it was before the last undo", "undo")
 
 
-def _taken_back(action: str, run: Callable[[Engine, Path], Restored]) -> str:
+def _continue() -> str:
+    return _carried_out(Engine.finish_restore, "is as the interrupted rollback was to make it", "undo")
+
+
+def _abort() -> str:
+    return _carried_out(Engine.abort_restore, "is again as it was before the interrupted rollback", "")
+
+
+def _carried_out(run: Callable[[Engine, Path], Restored], done_is: str, back: str) -> str:
+    """``back``: the word that takes it back."""
     with open_engine(settings_for(base_directory())) as engine:
         workspace = engine.enclosing(working_directory())
         done = run(engine, workspace)
-    back = "redo" if action == "undo" else "undo"
+    way = f"/checkpoints {back} goes back" if back else f"/rollback {done.safety.short_id} goes back to it"
     lines = [
-        f"{harmless(str(workspace))} is again as it was before the last {'rollback' if action == 'undo' else 'undo'}.",
+        f"{harmless(str(workspace))} {done_is}.",
         *(f"{what}: {named(paths)}" for what, paths in (("written", done.written), ("deleted", done.deleted)) if paths),
         *_with_reasons("kept as it is", done.kept),
         *_with_reasons("✗ not restored", done.failed),
-        f"The state until now is {done.safety.short_id}; /checkpoints {back} goes back to it.",
+        f"The state until now is {done.safety.short_id}; {way}.",
     ]
     return "\n".join(lines)
 
@@ -124,4 +145,11 @@ def _with_reasons(what: str, failures: Sequence[Failure], most: int = 5) -> list
     return lines + ([f"{what}: {len(failures) - most} more"] if len(failures) > most else [])
 
 
-_ANSWERS: Mapping[str, Callable[[], str]] = {"status": _status, "check": _check, "undo": _undo, "redo": _redo}
+_ANSWERS: Mapping[str, Callable[[], str]] = {
+    "status": _status,
+    "check": _check,
+    "undo": _undo,
+    "redo": _redo,
+    "continue": _continue,
+    "abort": _abort,
+}

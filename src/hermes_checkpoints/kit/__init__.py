@@ -1,6 +1,6 @@
 """Machinery that backend authors may use."""
 
-from hermes_checkpoints.kit.store.batch import Batch, BytesBatch, LeaveOut
+from hermes_checkpoints.kit.store.batch import Batch, BytesBatch, LeaveOut, checked, key_of
 from hermes_checkpoints.kit.store.format import open_format
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import decode_header, encode_node, id_of
@@ -13,9 +13,11 @@ __all__ = [
     "BytesBatch",
     "LeaveOut",
     "TreeBackend",
+    "checked",
     "decode_header",
     "encode_node",
     "id_of",
+    "key_of",
     "locked",
     "open_format",
     "private_directory",

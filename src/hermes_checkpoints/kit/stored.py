@@ -4,10 +4,12 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from hermes_checkpoints.contract import (
     Backend,
+    Damage,
     Entry,
     Kind,
     PathNotFound,
@@ -17,14 +19,16 @@ from hermes_checkpoints.contract import (
     SnapshotNotFound,
     StoreDamaged,
     Usage,
+    silent,
     split_path,
 )
 from hermes_checkpoints.kit.compare import StoredTree, walk
+from hermes_checkpoints.kit.examining import Examination, examined
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import decode_header, decode_node
 from hermes_checkpoints.kit.store.shares import divide, reachable, while_listed
 from hermes_checkpoints.kit.store.space import space_of
-from hermes_checkpoints.kit.writing import workspace_errors, write_new_file
+from hermes_checkpoints.kit.write.writing import workspace_errors, write_new_file
 
 log = logging.getLogger("hermes_checkpoints")
 # Decoded directories kept; a restore asks for the same ones again and again.
@@ -71,7 +75,7 @@ class StoredTrees(Backend):
         """Raise ``StoreDamaged`` unless a file's content, or a directory's own node, is in the store as it was stored.
 
         Without ``full`` no content is read: it has to be there, with its size.
-        Asked once for each key.
+        Asked once for each key; a directory's node could be loaded.
         """
         if entry.kind is Kind.DIR:
             self._load_node(entry.key)
@@ -138,6 +142,12 @@ class StoredTrees(Backend):
                 yield decode_header(header, snapshot, self.name)[0]
             except StoreDamaged as damage:
                 log.warning("passed over: %s", damage)
+
+    def examine(self, progress: Progress = silent, *, full: bool = True) -> Iterator[Damage]:
+        check = partial(self._check, full=full)
+        examination = Examination(lambda key: decode_node(self._load_node(key)), check, progress)
+        yield from examined(self._everything, self.name, examination)
+        yield from (Damage("", "", what) for what in self._check_files(progress, full=full))
 
     def _reachable(self, headers: Iterable[bytes]) -> set[bytes]:
         """The key of every content and directory that snapshots lean on, given their headers: for ``reclaim``."""

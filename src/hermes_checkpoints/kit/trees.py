@@ -2,14 +2,15 @@
 
 :class:`TreeBackend` takes, lists, compares and reads snapshots; a subclass says
 where contents, nodes and headers are kept. ``docs/write-a-backend.md`` has one
-in seventy lines.
+in seventy-five lines.
 """
 
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,9 +19,11 @@ from hermes_checkpoints.contract import (
     Change,
     Entry,
     Growing,
+    Mended,
     Note,
     Place,
     Progress,
+    Reason,
     Saved,
     Scope,
     Snapshot,
@@ -32,15 +35,17 @@ from hermes_checkpoints.contract import (
     unbounded,
 )
 from hermes_checkpoints.kit.compare import LiveTree, compare
-from hermes_checkpoints.kit.purging import Purged, Purging, renamed, without
+from hermes_checkpoints.kit.mending import Salvage, Sources
+from hermes_checkpoints.kit.purging import Parts, Replacing, held_at, renamed, weigh, without
 from hermes_checkpoints.kit.store.batch import Batch, Unstored
 from hermes_checkpoints.kit.store.home import noted_homes
-from hermes_checkpoints.kit.store.nodes import encode_header
+from hermes_checkpoints.kit.store.nodes import decode_node, encode_header
 from hermes_checkpoints.kit.stored import StoredTrees
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.capture import Capture, left_out
 from hermes_checkpoints.kit.walk.memory import Learned, Memory, MemoryFile
-from hermes_checkpoints.kit.walk.recall import doubt, recalled, same_bytes, stamp_at
+from hermes_checkpoints.kit.walk.recall import doubt, doubt_since, recalled, same_bytes, stamp_at
+from hermes_checkpoints.kit.walk.seen import Seen
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -58,11 +63,12 @@ class TreeBackend(StoredTrees):
     def _begin(self, scope: Scope) -> Batch:
         """A batch for one snapshot of this workspace."""
 
-    def _put_back(self, entry: Entry, content: BinaryIO) -> bool:
+    def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
         """Store a file's content, or the bytes of a directory's node, again under the key of ``entry``.
 
         Durably. ``False``, with nothing stored, when these are not the bytes
-        that were stored. Called with the store's lock, shared. Raises ``StoreError``.
+        that were stored; in a ``dry_run`` only that is found out. Called with
+        the store's lock, shared. Raises ``StoreError``.
         """
         return False
 
@@ -87,7 +93,8 @@ class TreeBackend(StoredTrees):
                 capture = Capture(self.place.workspace, self._stores(), scope, batch, progress, learned)
                 tree = capture.run(memory.tree if memory else None)
                 snapshot = None
-                if latest is None or capture.tally.changed or note.restoring is not None:
+                # Without a memory nothing of the newest can be leaned on, whatever it holds.
+                if latest is None or memory is None or capture.tally.changed or note.restoring is not None:
                     capture.nodes()
                     entry, files = tree.own_entry(), capture.stats(tree).files
                     snapshot = self._publish(batch, note, entry, files, tree.size, capture.tally.changed)
@@ -131,11 +138,15 @@ class TreeBackend(StoredTrees):
         if latest is None:
             return None
         memory = self._memory.load()
-        if memory is not None and memory.believed(latest.id, self._ids(), scope.max_file_size):
-            doubt(memory.tree, scope.anyway)
-            return memory
         try:
-            tree = recalled(self._snapshot(latest.id)[1], self._node)
+            root = self._snapshot(latest.id)[1]
+            self._load_node(root.key)  # not from what is kept in memory: somebody may have emptied the store
+            if memory is not None and memory.believed(latest.id, self._ids(), scope.max_file_size):
+                doubt(memory.tree, scope.anyway)
+                if memory.boot != clock.boot():
+                    doubt_since(memory.tree, latest.created_ns - clock.WRITTEN_BACK_NS)
+                return memory
+            tree = recalled(root, lambda key: decode_node(self._load_node(key)))
         except StoreDamaged as damage:
             log.warning("everything is stored anew: %s", damage)
             return None
@@ -159,23 +170,68 @@ class TreeBackend(StoredTrees):
             return same_bytes(self.place.workspace, split_path(path), stored)
 
     def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
-        purging = Purging(split_path(path), self._snapshot, self._node)
+        parts = split_path(path)
+
+        def doomed(root: Entry) -> Collection[Parts]:
+            return (parts,) if held_at(root, parts, self._node) is not None else ()
+
         with self._store_lock(shared=True):
             self._memory.forget()
-            return purging.run(self._ids(), self._purge_one, self.forget, progress)
+            return Replacing(doomed, self._snapshot, self._purge_one, self.forget).run(self._ids(), progress)
 
-    def _purge_one(self, snapshot: str, parts: tuple[str, ...], new_ids: Mapping[str, str]) -> str | None:
+    def _purge_one(self, snapshot: str, paths: Collection[Parts], new_ids: Mapping[str, str]) -> str | None:
         old, root = self._snapshot(snapshot)
+        gone = [entry for parts in paths if (entry := held_at(root, parts, self._node)) is not None]
+        files, size = weigh(gone, self._node)
+        return self._replace(snapshot, paths, Reason.PURGED, new_ids, old.files - files, old.size - size)
+
+    def _replace(
+        self,
+        snapshot: str,
+        paths: Collection[Parts],
+        reason: Reason,
+        new_ids: Mapping[str, str],
+        files: int,
+        size: int,
+    ) -> str | None:
+        """Publish a snapshot again without these paths, and with so much in it; its new id."""
+        old, root = self._snapshot(snapshot)
+        note = renamed(old.note, new_ids)
+        if not paths and note == old.note:
+            return None
         batch = self._begin(Scope())
         try:
-            left = without(root, parts, self._node, batch.node) or Purged(root, 0, 0)
-            note = renamed(old.note, new_ids)
-            if left.root == root and note == old.note:
-                return None
-            files, size = old.files - left.files, old.size - left.size
-            return self._publish(batch, note, left.root, files, size, old.changed, old.created_ns).id
+            left = without(root, paths, reason, self._node, batch.node)
+            return self._publish(batch, note, left, files, size, old.changed, old.created_ns).id
         finally:
             batch.abandon()
+
+    def mend(self, progress: Progress = silent, *, give_up: bool, dry_run: bool = False) -> Iterator[Mended]:
+        with self._store_lock(shared=True):
+            for kept in (self._headers, self._decoded, self._nodes):
+                kept.clear()  # the store is the matter, not what was once read from it
+            check = partial(self._check, full=True)
+            salvage = Salvage(self._ids(), self._snapshot, self._load_node, check, progress)
+            memory = self._memory.load()
+            sources = Sources(self.place.workspace, memory.tree if memory else None, self._look)
+            yield from salvage.heal(sources, partial(self._put_back, dry_run=dry_run))
+            if salvage.hopeless and not dry_run:
+                self._memory.forget()  # it names what is lost, and the next snapshot would lean on that
+            if give_up and dry_run:
+                yield from salvage.give_up(lambda *_: "", lambda _: None, lambda _: "quarantine")
+            elif give_up:
+
+                def replace_one(snapshot: str, paths: Collection[Parts], new_ids: Mapping[str, str]) -> str | None:
+                    files, size = weigh([self._snapshot(snapshot)[1]], self._node, salvage.damaged)
+                    return self._replace(snapshot, paths, Reason.DAMAGED, new_ids, files, size)
+
+                yield from salvage.give_up(replace_one, self.forget, self._put_aside)
+
+    def _look(self) -> Seen:
+        """The workspace as it is now, whatever the sizes of its files; nothing is stored."""
+        memory = self._memory.load()
+        capture = Capture(self.place.workspace, self._stores(), Scope(max_file_size=0), Unstored(takes_any_size=True))
+        return capture.run(memory.tree if memory else None)
 
     def restored(self, snapshot: str, stamps: Mapping[str, Stamp]) -> None:
         memory = self._memory.load()

@@ -1,38 +1,55 @@
 """Undo and redo, computed from the safety snapshots alone: no second record can disagree with them."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Snapshot
+
+CONTINUE = "continue"
+ABORT = "abort"
+
+
+class _Stacks(NamedTuple):
+    """Safety snapshots, the last one at the end."""
+
+    done: tuple[Snapshot, ...] = ()
+    """Of the restores that ``undo`` takes back."""
+    undone: tuple[Snapshot, ...] = ()
+    """Of the undos that ``redo`` takes back."""
 
 
 def undoable(snapshots: Iterable[Snapshot]) -> Snapshot | None:
     """The safety snapshot of the restore that ``undo`` takes back, or ``None``."""
-    done, _ = _stacks(snapshots)
+    done = _stacks(snapshots).done
     return done[-1] if done else None
 
 
 def redoable(snapshots: Iterable[Snapshot]) -> Snapshot | None:
     """The safety snapshot of the undo that ``redo`` takes back, or ``None``."""
-    _, undone = _stacks(snapshots)
+    undone = _stacks(snapshots).undone
     return undone[-1] if undone else None
 
 
-def _stacks(snapshots: Iterable[Snapshot]) -> tuple[list[Snapshot], list[Snapshot]]:
-    done: list[Snapshot] = []
-    undone: list[Snapshot] = []
+def _stacks(snapshots: Iterable[Snapshot]) -> _Stacks:
+    before = after = now = _Stacks()  # the last restore, undo or redo: without it, and with it
     for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.created_ns):
         restoring = snapshot.note.restoring
         if restoring is None:
             continue
-        if restoring.action == "undo":
-            if done:
-                done.pop()
-            undone.append(snapshot)
+        if restoring.action == ABORT:
+            now = before  # as if it had never been begun
+        elif restoring.action == CONTINUE:
+            now = after  # to be taken back as one with what it continues
         else:
-            if restoring.action == "redo":
-                if undone:
-                    undone.pop()
-            else:
-                undone.clear()
-            done.append(snapshot)
-    return done, undone
+            before, now = now, _done(now, snapshot, restoring.action)
+            after = now
+    return now
+
+
+def _done(now: _Stacks, snapshot: Snapshot, action: str) -> _Stacks:
+    done, undone = now
+    if action == "undo":
+        return _Stacks(done[:-1], (*undone, snapshot))
+    if action == "redo":
+        return _Stacks((*done, snapshot), undone[:-1])
+    return _Stacks((*done, snapshot))

@@ -22,7 +22,7 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from missing
 
-_SUBJECTS = "comparing crashing forgetting hostile listing reading scope space taking trees".split()
+_SUBJECTS = "comparing crashing damage forgetting hostile listing reading scope space taking trees".split()
 # Before they are imported: a failing assert then shows the values, as it does in a test file.
 pytest.register_assert_rewrite(*(f"{__name__}.{subject}" for subject in _SUBJECTS))
 

@@ -2,6 +2,7 @@
 
 from hermes_checkpoints.testing.comparing import Comparing
 from hermes_checkpoints.testing.crashing import Crashing
+from hermes_checkpoints.testing.damage import Damaging
 from hermes_checkpoints.testing.forgetting import Forgetting
 from hermes_checkpoints.testing.hostile import Hostile
 from hermes_checkpoints.testing.listing import Listing
@@ -11,7 +12,7 @@ from hermes_checkpoints.testing.space import Space
 from hermes_checkpoints.testing.taking import Taking
 
 
-class BackendContract(Taking, Listing, Comparing, Reading, Forgetting, Space, Scoping, Hostile, Crashing):
+class BackendContract(Taking, Listing, Comparing, Reading, Forgetting, Space, Scoping, Hostile, Damaging, Crashing):
     """Every promise of :class:`hermes_checkpoints.contract.Backend`, as tests.
 
     Set ``backend_class``. A test that your backend cannot pass is named in

@@ -22,7 +22,7 @@ from hermes_checkpoints.contract import (
     Usage,
     silent,
 )
-from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, id_of, private_directory
+from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, checked, id_of, key_of, private_directory
 
 
 @dataclass(slots=True)
@@ -85,7 +85,20 @@ class MemoryBackend(TreeBackend):
         assert key in self._shelf.issued, f"{key!r} is no key that this store gave out"
         if key not in self._shelf.things:
             raise StoreDamaged(f"{key.hex()[:10]} has been reclaimed. Nothing was changed.")
-        return self._shelf.things[key]
+        return checked(key, self._shelf.things[key])
+
+    def spoil(self, content: bytes) -> None:
+        """Have a stored content come back with one byte that is another."""
+        key = key_of(content)
+        self._shelf.things[key] = bytes([content[0] ^ 1]) + content[1:]
+
+    def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
+        data = content.read()
+        if key_of(data) != entry.key:
+            return False
+        if not dry_run:
+            self._shelf.things[entry.key] = data
+        return True
 
     def read(self, entry: Entry) -> BinaryIO:
         assert entry.kind is Kind.FILE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import Place, Progress, StoreError, silent
 from hermes_checkpoints.kit.store.locks import locked
-from hermes_checkpoints.kit.store.publish import private_directory
+from hermes_checkpoints.kit.store.publish import private_directory, sweep_unfinished
 from hermes_checkpoints.legacy import WORKSPACE_NOTE
 from hermes_checkpoints.opening import ASIDE, STAYS, Opener
 from hermes_checkpoints.records import records
@@ -53,10 +53,17 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
 
 
 def sweep(opener: Opener, progress: Progress = silent) -> None:
-    """Remove what was moved aside. Raises ``StoreError``, of it ``StoreRefused`` with nothing changed."""
+    """Remove what was moved aside, and what killed processes left half made.
+
+    Raises ``StoreError``, of it ``StoreRefused`` with nothing changed.
+    """
     opener.refuse_others()
     store = opener.settings.store
     try:
+        homes = [backend.home for backend in parts(opener).values()]
+        within = (one for top in (store, *homes) for one in (top, *top.glob("*/"), *top.glob("pins/*/")))
+        for directory in (opener.settings.base, *within):
+            sweep_unfinished(directory)
         names = [name for name in os.listdir(store) if ASIDE.fullmatch(name)]
         for done, name in enumerate(names):
             progress(done)

@@ -58,7 +58,7 @@ def parts(opener: Opener) -> dict[str, Backend]:
         for backend in opener.holders(Place(store, record.workspace)):
             found.setdefault(part_name(backend), backend)
     for name in opener.names():
-        if name not in found and (store / name).is_dir():  # records are lost, or the workspace never had one
+        if name not in found and os.path.isdir(store / name):  # records are lost, or the workspace never had one
             try:
                 backend = opener.open(name, Place(store, opener.settings.base))
             except (BackendError, StoreRefused) as error:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def measure(name: str, backend: Backend, ledger: Ledger) -> int:
 
 
 def space_beside(store: Path) -> int:
-    """Bytes of what is in a store beside its parts: records, pins, locks, counts."""
-    return sum(space_of(store / name).real for name in ("projects", "pins", "locks", "used") if (store / name).is_dir())
+    """Bytes of what is in a store beside its parts: records, pins, locks and the like, and what was put aside."""
+    names = ("projects", "pins", "locks", "used", "restoring", "quarantine")
+    return sum(space_of(store / name).real for name in names if os.path.isdir(store / name))
 
 
 def reclaim_all(
@@ -76,5 +78,6 @@ def reclaim_all(
     kept, beside = inventory.kept_aside, space_beside(store)
     for name, size in (("archives", kept), ("beside", beside)):
         ledger.measured(name, ledger.count(name), size)
-    ledger.keep({*inventory.parts, "archives", "beside", *os.listdir(store)})
+    with suppress(OSError):  # counts that nothing stands for any more are harmless
+        ledger.keep({*inventory.parts, "archives", "beside", *os.listdir(store)})
     return replace(done, before=done.before + kept + beside, after=done.after + kept + beside)

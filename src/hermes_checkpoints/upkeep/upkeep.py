@@ -23,10 +23,13 @@ from hermes_checkpoints.policy import budget as policy
 from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
 from hermes_checkpoints.upkeep import clearing, purging
 from hermes_checkpoints.upkeep.budget import LOW, STALL, START, Budget
+from hermes_checkpoints.upkeep.findings import Repaired, Verified
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
+from hermes_checkpoints.upkeep.integrity import verify
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
 from hermes_checkpoints.upkeep.pins import Pins
 from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
+from hermes_checkpoints.upkeep.repairing import repair
 from hermes_checkpoints.upkeep.status import survey
 
 PathLike = str | os.PathLike[str]
@@ -161,6 +164,27 @@ class Upkeep:
             raise PathNotFound(f"{place.workspace} has no snapshots. Nothing was changed.")
         with locked(workspace_lock(place), wait=self._wait):
             return purging.purge(place, path, self._opener, self.budget.ledger, self._progress)
+
+    def verify(self, workspace: PathLike | None = None, *, full: bool = True) -> Verified:
+        """Look for damage in the whole store, or in what one workspace's snapshots may lean on. Changes none of it.
+
+        ``full`` reads every byte; without it, contents only have to be there
+        with their size. What of the store cannot be looked at is in the answer.
+        """
+        return verify(
+            self._opener, self._progress, self._opener.place(workspace) if workspace is not None else None, full=full
+        )
+
+    def repair(self, *, dry_run: bool = False) -> Repaired:
+        """Save what can be saved of a damaged store, and say what is lost.
+
+        What is derived is made anew, and what a workspace's own files still have
+        is stored again. Snapshots that cannot be whole any more are replaced by
+        ones that say what they lack; what cannot be read at all is put aside,
+        and nothing that might be of use is removed. A dry run changes nothing.
+        Raises ``StoreBusy``.
+        """
+        return repair(self._opener, self.budget.ledger, self._wait, self._progress, dry_run=dry_run)
 
     def clear(self) -> int:
         """Remove every snapshot of every workspace and all archives; bytes that came back, nearly."""

@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from hermes_checkpoints.contract import Entry, Growing, Reason, unbounded
+from hermes_checkpoints.contract import Entry, Growing, Reason, StoreDamaged, unbounded
 from hermes_checkpoints.kit.store.nodes import encode_node
 
 
@@ -76,6 +76,18 @@ class Batch(ABC):
         """Let go of what was not published. Harmless after ``publish``."""
 
 
+def key_of(data: bytes) -> bytes:
+    """The key under which ``BytesBatch`` puts these bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def checked(key: bytes, data: bytes) -> bytes:
+    """Bytes that ``BytesBatch`` put under that key, unchanged. Raises ``StoreDamaged`` when they are others."""
+    if key_of(data) != key:
+        raise StoreDamaged(f"{key.hex()[:10]} has other bytes than were stored. Nothing was changed.")
+    return data
+
+
 class BytesBatch(Batch):
     """For a store that keeps bytes under a key: contents and directories under their sha256.
 
@@ -93,7 +105,7 @@ class BytesBatch(Batch):
     def add(self, fd: int, size: int, before: Entry | None) -> None:
         with os.fdopen(os.dup(fd), "rb") as file:
             data = file.read()
-        key = hashlib.sha256(data).digest()
+        key = key_of(data)
         self.growing(len(data))
         new = self.put(key, data)
         if not new:
@@ -109,7 +121,7 @@ class BytesBatch(Batch):
 
     def node(self, entries: Mapping[str, Entry]) -> bytes:
         data = encode_node(entries)
-        key = hashlib.sha256(data).digest()
+        key = key_of(data)
         self.growing(len(data))
         self.put(key, data)
         return key

@@ -49,8 +49,11 @@ def remember_home(place: Place, name: str, home: Path) -> None:
 
 def noted_homes(place: Place) -> Iterator[Path]:
     """The homes outside the store of every backend that serves this workspace."""
-    for note in place.store.glob(f"*/{_NOTES}/{place.workspace_id}"):
-        yield Path(os.fsdecode(note.read_bytes()))
+    try:
+        for note in place.store.glob(f"*/{_NOTES}/{place.workspace_id}"):
+            yield Path(os.fsdecode(note.read_bytes()))
+    except OSError as error:
+        raise StoreError(f"cannot read {place.store}: {error.strerror}. Nothing was changed.") from error
 
 
 def _note(usual: Path, place: Place) -> Path:

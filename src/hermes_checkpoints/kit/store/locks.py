@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreBusy, StoreError
@@ -36,7 +36,8 @@ def locked(path: Path, *, shared: bool = False, wait: float = DEFAULT_WAIT) -> I
         try:
             yield fd
         finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            with suppress(OSError):  # closing lets go of it as well
+                fcntl.flock(fd, fcntl.LOCK_UN)
     finally:
         os.close(fd)
 

@@ -20,11 +20,16 @@ class Listing:
         self._known: tuple[list[str], dict[str, int]] = ([], {})
 
     def ids(self) -> dict[str, int]:
-        """By id, with ``created_ns``; not to be changed. Names of something else are passed over."""
+        """By id, with ``created_ns``; not to be changed. Names of something else are passed over.
+
+        Raises ``StoreError`` where the disk does not answer: that is not the same as no snapshots.
+        """
         try:
             names = os.listdir(self._directory)
         except FileNotFoundError:
             names = []
+        except OSError as error:
+            raise StoreError(f"cannot read {self._directory}: {error.strerror}. Nothing was changed.") from error
         if names != self._known[0]:
             self._known = names, dict(_parsed(names))
         return self._known[1]

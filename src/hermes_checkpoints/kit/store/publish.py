@@ -1,11 +1,13 @@
 """Making files durable, and visible whole or not at all."""
 
 import ctypes
+import fcntl
 import os
+import re
 import secrets
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreError, StoreRefused
@@ -13,12 +15,12 @@ from hermes_checkpoints.contract import StoreError, StoreRefused
 # Up to here one fsync a file is cheaper than one sync of the whole filesystem (0.2-0.8 ms each).
 FEW = 16
 
+_UNFINISHED = re.compile(r"[0-9a-f]{16}\.new")
+
 
 def sync(fd: int) -> None:
     """Return when the file's bytes are on the medium."""
     if sys.platform == "darwin":
-        import fcntl
-
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync there stops at the drive's own cache
     else:
         os.fsync(fd)
@@ -66,22 +68,59 @@ def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True
     """
     beside = scratch / f"{secrets.token_hex(8)}.new"  # pids repeat across containers
     try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
+        with _being_made(beside) as fd:
             view = memoryview(content)
             while view:
                 view = view[os.write(fd, view) :]
             if durable:
                 sync(fd)
-        finally:
-            os.close(fd)
-        beside.replace(target)
+            beside.replace(target)
         if durable:
             sync_path(target.parent)
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise StoreError(f"cannot write {target}: {error.strerror}. What was stored before is untouched.") from error
+
+
+@contextmanager
+def _being_made(path: Path) -> Iterator[int]:
+    """A new file, locked for as long as somebody is at work on it."""
+    while True:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.fstat(fd).st_nlink:  # else it was taken for abandoned before we had the lock
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file is called as those are that are going to be published."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
+def sweep_unfinished(directory: Path) -> None:
+    """Remove, as far as possible, what killed processes left of files that they were going to publish.
+
+    What is being made at this moment stays.
+    """
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            if is_unfinished(name):
+                _remove_abandoned(directory / name)
+
+
+def _remove_abandoned(path: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(fd)
 
 
 def private_directory(path: Path) -> Path:

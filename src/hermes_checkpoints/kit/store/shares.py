@@ -70,12 +70,16 @@ def divide(
 def reachable(roots: Iterable[Entry], node: Callable[[bytes], Node]) -> set[bytes]:
     """The key of every content and directory below these directories, themselves included."""
     todo = list(roots)
-    found = {root.key for root in todo}
+    # Apart: a file's bytes may be those of a directory, and then both have one key.
+    directories = {root.key for root in todo}
+    files: set[bytes] = set()
     while todo:
         entries = node(todo.pop().key).values()
-        todo.extend(entry for entry in entries if entry.kind is Kind.DIR and entry.key not in found)
-        found.update(entry.key for entry in entries if entry.kind in (Kind.FILE, Kind.DIR))
-    return found
+        files.update(entry.key for entry in entries if entry.kind is Kind.FILE)
+        below = [entry for entry in entries if entry.kind is Kind.DIR and entry.key not in directories]
+        directories.update(entry.key for entry in below)
+        todo.extend(below)
+    return directories | files
 
 
 def _named(mask: int, ids: list[str]) -> frozenset[str]:

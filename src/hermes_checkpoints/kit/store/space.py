@@ -4,13 +4,23 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from hermes_checkpoints.contract import Usage
+from hermes_checkpoints.contract import StoreError, Usage
 
 _BLOCK = 512  # st_blocks counts in these, whatever the filesystem's own block is
 
 
 def space_of(directory: Path) -> Usage:
-    """Apparent and allocated bytes of everything below a directory; shared blocks count as allocated."""
+    """Apparent and allocated bytes of everything below a directory; shared blocks count as allocated.
+
+    Raises ``StoreError`` where the disk does not answer.
+    """
+    try:
+        return _space_of(directory)
+    except OSError as error:
+        raise StoreError(f"cannot measure {directory}: {error.strerror}. Nothing was changed.") from error
+
+
+def _space_of(directory: Path) -> Usage:
     apparent = real = 0
     todo = [str(directory)]
     while todo:

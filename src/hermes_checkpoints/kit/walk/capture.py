@@ -54,7 +54,10 @@ class Capture:
         except OSError as error:
             raise WorkspaceError(f"cannot read {self._workspace}: {error.strerror}. Nothing was stored.") from error
         with descent:
-            root = self._walk(descent, before)
+            try:
+                root = self._walk(descent, before)
+            except OSError as error:
+                raise WorkspaceError(f"cannot read {self._workspace}: {error.strerror}. Nothing was stored.") from error
         self._taker.settle()
         for seen in reversed(self._order):
             if seen.key is None:
@@ -84,8 +87,14 @@ class Capture:
                 if status is None:
                     self._left_out(visit.seen, old, name)
                     continue
+                try:
+                    child = self._visit(descent, name, status, known, visit.rules)
+                except OSError as error:
+                    descent.leave()
+                    self._refused(visit.seen, name, error)
+                    self._left_out(visit.seen, old, name)
+                    continue
                 above.append((visit, old))
-                child = self._visit(descent, name, status, known, visit.rules)
                 if known is None or child.seen.stamp[:2] != known.stamp[:2] or child.seen.xattrs != known.xattrs:
                     visit.seen.key = None  # this node holds the child's mode, time and attributes
                 visit.seen.dirs[name] = child.seen
@@ -116,16 +125,21 @@ class Capture:
         try:
             status = descent.enter(name)
         except OSError as error:
-            if error.errno in OURS:
-                raise WorkspaceError(f"cannot go on at {name!r}: {error.strerror}. Nothing was stored.") from error
-            if error.errno != errno.ENOENT:
-                parent.out[name] = (Reason.UNSTABLE if error.errno in GONE else Reason.UNREADABLE).value
+            self._refused(parent, name, error)
             return None
         if (status.st_dev, status.st_ino) in self._stores:
             descent.leave()
             parent.out[name] = Reason.STORE.value
             return None
         return status
+
+    @staticmethod
+    def _refused(parent: Seen, name: str, error: OSError) -> None:
+        """A directory that cannot be read is left out, unless the fault is ours; what is gone is no matter."""
+        if error.errno in OURS:
+            raise WorkspaceError(f"cannot go on at {name!r}: {error.strerror}. Nothing was stored.") from error
+        if error.errno != errno.ENOENT:
+            parent.out[name] = (Reason.UNSTABLE if error.errno in GONE else Reason.UNREADABLE).value
 
     def _left_out(self, parent: Seen, old: Seen | None, name: str) -> None:
         if old is None or name in old.dirs or name in old.keys or old.out.get(name) != parent.out.get(name):

@@ -17,6 +17,8 @@ TICK_NS = 20_000_000
 # A server stamps with its own clock; ours may be ahead of it by this much before an edit could be missed.
 SKEW_NS = 300_000_000_000
 _NEVER = 1 << 63
+WRITTEN_BACK_NS = 300_000_000_000
+"""So long after it was changed a file is on the medium: kernels write back after half a minute."""
 # Whole seconds mean a filesystem that keeps no fractions (FAT keeps every second one).
 COARSE_NS = 2_000_000_000
 
@@ -77,6 +79,15 @@ def stamps_are_exact(workspace: Path) -> bool:
         return False
     # ext4 with inodes of 128 bytes keeps whole seconds only.
     return workspace.stat().st_ctime_ns % 1_000_000_000 != 0
+
+
+@lru_cache(maxsize=1)
+def boot() -> str:
+    """What tells one run of the machine from the next; ``""`` where nothing does (macOS)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def is_racy(mtime_ns: int, ctime_ns: int, limit: int) -> bool:

@@ -22,11 +22,12 @@ from typing import Any
 
 from hermes_checkpoints.contract import StoreError
 from hermes_checkpoints.kit.store.publish import publish
+from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.attributes import Xattrs
 from hermes_checkpoints.kit.walk.seen import Seen
 
 _MARK = (
-    f"hermes-checkpoints seen 2 {sys.implementation.cache_tag} {sys.hexversion:x} {sys.getfilesystemencoding()}\n"
+    f"hermes-checkpoints seen 3 {sys.implementation.cache_tag} {sys.hexversion:x} {sys.getfilesystemencoding()}\n"
 ).encode()
 # Stamp (as a plain tuple), content key, extended attributes.
 Learned = tuple[tuple[int, int, int, int, int], bytes, Xattrs]
@@ -49,6 +50,8 @@ class Memory:
     """Its header, so that a turn need not read it from the store."""
     max_file_size: int
     """The limit under which files were left out."""
+    boot: str = field(default_factory=lambda: clock.boot())
+    """The run of the machine in which it was seen."""
     restored: str = ""
     """A snapshot that was restored since; the keys in ``learned`` are in it."""
     learned: dict[str, Learned] = field(default_factory=dict)
@@ -146,7 +149,14 @@ def tidy(directory: Path, workspaces: Collection[str]) -> None:
 
 def _record(memory: Memory, known: Seen | None) -> bytes:
     """One record: the facts, and the directories that differ from the known tree (all of them, without one)."""
-    facts = (memory.latest, memory.header, memory.max_file_size, memory.restored, memory.learned)
+    facts = (
+        memory.latest,
+        memory.header,
+        memory.max_file_size,
+        memory.boot,
+        memory.restored,
+        memory.learned,
+    )
     payload = marshal.dumps((facts, _rows(memory.tree, known)))
     return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 

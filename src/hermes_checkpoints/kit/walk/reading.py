@@ -1,6 +1,7 @@
 """Opening what a workspace holds without being led astray or held up."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,21 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXE
 
 
 SCRATCH_PREFIX = ".hermes-checkpoints-"
-"""What a restore writes beside its target is called so, with 16 hex digits, until it takes the target's name."""
+"""What a restore writes beside its target is called so, with 16 hex digits, until it takes the target's name.
+
+The first eight are the restore's token, the others a counter.
+"""
+_SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + "[0-9a-f]{16}")
+
+
+def scratch_name(token: str, number: int) -> str:
+    """The name of the ``number``-th thing that the restore with that token writes beside its target."""
+    return f"{SCRATCH_PREFIX}{token}{number:08x}"
 
 
 def is_scratch(name: str) -> bool:
     """Whether a name was left by a restore that was killed: it is ours and no part of any snapshot."""
-    return name.startswith(SCRATCH_PREFIX) and len(name) == len(SCRATCH_PREFIX) + 16
+    return name.startswith(SCRATCH_PREFIX) and _SCRATCH.fullmatch(name) is not None
 
 
 class Changed(Exception):

@@ -66,6 +66,19 @@ def doubt(tree: Seen, paths: Iterable[str]) -> None:
             seen.racy.add(name)
 
 
+def doubt_since(tree: Seen, since_ns: int) -> None:
+    """Have the next walk look again at every file that was changed at or after a time.
+
+    After a power cut a file may have the times of its last change and not its bytes.
+    """
+    todo = [tree]
+    while todo:
+        seen = todo.pop()
+        todo.extend(seen.dirs.values())
+        files = (item for item in seen.listing if not isinstance(item, str))
+        seen.racy.update(item[0] for item in files if max(item[3], item[4]) >= since_ns)
+
+
 def same_bytes(workspace: Path, parts: tuple[str, ...], stored: BinaryIO) -> bool:
     """Whether a file of the workspace has these bytes; no, when it cannot be read."""
     try:

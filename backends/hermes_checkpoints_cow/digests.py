@@ -1,0 +1,77 @@
+"""What contents were when they were stored: how damage is told from what was meant.
+
+A key has the digest of all that was read when it was stored. A large clone was
+not read: what it held when somebody first did stands in its batch, in a file
+``digests``, a line each and their own digest last.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+from hermes_checkpoints.contract import StoreDamaged
+from hermes_checkpoints.kit import publish, sync_path
+from hermes_checkpoints_cow.copying import BLOCK
+from hermes_checkpoints_cow.keys import DIGEST_SIZE
+
+DIGESTS = "digests"
+_SEAL = b"blake2b "
+
+
+def digest_of(data: bytes) -> bytes:
+    return blake2b(data, digest_size=DIGEST_SIZE).digest()
+
+
+def digest_of_file(fd: int, pause: Callable[[], None] = lambda: None) -> bytes:
+    """Of all that a file holds, wherever its offset is. ``pause`` is called after each block, and may raise."""
+    digest = blake2b(digest_size=DIGEST_SIZE)
+    offset = 0
+    while block := os.pread(fd, BLOCK, offset):
+        digest.update(block)
+        offset += len(block)
+        pause()
+    return digest.digest()
+
+
+def recorded(batch: Path) -> dict[int, bytes]:
+    """The digests of large clones that a batch's ``digests`` has, by number. Raises ``StoreDamaged``."""
+    text = _text(batch)
+    body, _, seal = text.rpartition(_SEAL)
+    if text and seal != digest_of(body).hex().encode() + b"\n":
+        raise StoreDamaged(f"{batch / DIGESTS} has other bytes than were written. Nothing was changed.")
+    return dict(_lines(body))
+
+
+def legible(batch: Path) -> dict[int, bytes]:
+    """What can be read in a ``digests`` that is damaged; any of it may be wrong."""
+    return dict(_lines(_text(batch)))
+
+
+def record(batch: Path, digests: Mapping[int, bytes], scratch: Path) -> None:
+    """Replace a batch's ``digests``, durably. Raises ``StoreError`` or ``OSError`` with the old one in place."""
+    if not digests:
+        (batch / DIGESTS).unlink(missing_ok=True)
+        sync_path(batch)
+        return
+    body = b"".join(b"%d %s\n" % (number, digests[number].hex().encode()) for number in sorted(digests))
+    publish(batch / DIGESTS, body + _SEAL + digest_of(body).hex().encode() + b"\n", scratch=scratch)
+
+
+def _text(batch: Path) -> bytes:
+    try:
+        return (batch / DIGESTS).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    except OSError as error:
+        raise StoreDamaged(f"{batch / DIGESTS} cannot be read: {error.strerror}. Nothing was changed.") from error
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    for line in body.splitlines():
+        number, _, digest = line.partition(b" ")
+        if number.isdigit() and len(digest) == 2 * DIGEST_SIZE:
+            try:
+                yield int(number), bytes.fromhex(digest.decode("ascii"))
+            except ValueError:
+                continue

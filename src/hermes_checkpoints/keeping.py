@@ -1,0 +1,58 @@
+"""What a restore leaves as it is, although it differs: what its target cannot judge, and what was edited since."""
+
+from collections.abc import Collection, Iterator
+
+from hermes_checkpoints import across
+from hermes_checkpoints.across import Held, is_foreign
+from hermes_checkpoints.contract import Backend, Change, Kind, Scope, Snapshot, same
+from hermes_checkpoints.evidence import HermesThen, RulesOfThen
+from hermes_checkpoints.policy.plan import Keep
+from hermes_checkpoints.restore import SET_ID
+
+
+def unknown_then(backend: Backend, target: Snapshot, scope: Scope, changes: list[Change]) -> Keep:
+    """Keeps what came later and what the target's own rules would have left out: its absence is no evidence."""
+    if is_foreign(backend):
+        then = HermesThen(backend, target.id, scope.max_file_size, changes)
+        return lambda change: then.why(change.path, change.before) if change.before and change.after is None else None
+    rules = RulesOfThen(backend, target.id, scope.excludes)
+
+    def keep(change: Change) -> str | None:
+        gone = change.before is not None and change.after is None
+        if gone and change.before is not None and rules.ignore(change.path, change.before):
+            return "the snapshot's own rules would have left it out"
+        return None
+
+    return keep
+
+
+def edited_since(references: Collection[Held], scope: Scope, present: Held | None, *, unfinished: bool) -> Keep:
+    """Keeps the paths that are as none of the references has them: somebody changed them since.
+
+    ``present`` is ``None`` for the live workspace. ``unfinished``: a restore was
+    interrupted, which leaves directories with modes that no state had.
+    """
+    edited = set.intersection(
+        *(_edited(across.changes(one, present, scope), unfinished=unfinished) for one in references)
+    )
+    return lambda change: "it was edited after the restore" if change.path in edited else None
+
+
+def _edited(changes: Iterator[Change], *, unfinished: bool) -> set[str]:
+    return {
+        change.path
+        for change in changes
+        if not _lost_set_id_only(change) and not (unfinished and _attributes_of_a_directory(change))
+    }
+
+
+def _attributes_of_a_directory(change: Change) -> bool:
+    return all(entry is not None and entry.kind is Kind.DIR for entry in (change.before, change.after))
+
+
+def _lost_set_id_only(change: Change) -> bool:
+    """Whether the restore itself made the difference: it drops setuid and setgid of files."""
+    before, after = change.before, change.after
+    if before is None or after is None or before.kind is not Kind.FILE:
+        return False
+    return same(before._replace(mode=before.mode & ~SET_ID), after)

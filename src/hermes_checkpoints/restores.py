@@ -1,0 +1,153 @@
+"""Putting workspaces back: restores, undo and redo, and what becomes of one that was interrupted."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hermes_checkpoints import results
+from hermes_checkpoints.across import Held
+from hermes_checkpoints.contract import Backend, Place, RestoreRefused, Restoring, Snapshot
+from hermes_checkpoints.looking import Looking, PathLike
+from hermes_checkpoints.policy.guards import why_declined
+from hermes_checkpoints.policy.history import ABORT, CONTINUE, redoable, undoable
+from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing
+from hermes_checkpoints.records import touch_record
+from hermes_checkpoints.restore import Options
+from hermes_checkpoints.rollback import Rollback, held_in, preview, roll_back
+from hermes_checkpoints.settings import home_directory
+from hermes_checkpoints.underway import Journal, Underway
+
+
+class Restores(Looking):
+    """What an engine does to a workspace."""
+
+    def plan(self, workspace: PathLike, ref: str, paths: Sequence[str] = ()) -> Plan:
+        """What ``restore`` would do now; nothing is changed."""
+        place, snapshot, backend = self._found(workspace, ref)
+        return self._preview(place, backend, Rollback(snapshot, Restoring(snapshot.id, tuple(paths))))
+
+    def restore(
+        self,
+        workspace: PathLike,
+        ref: str,
+        paths: Sequence[str] = (),
+        *,
+        times: bool = False,
+        setuid: bool = False,
+        keep: Keep = keep_nothing,
+    ) -> results.Restored:
+        """Make the workspace, or the given literal paths of it, what the snapshot holds.
+
+        The present state is saved first (``Restored.safety``). Only what that
+        safety snapshot holds is overwritten or deleted. ``times`` gives
+        rewritten files their recorded time, ``setuid`` their setuid and setgid
+        bits. ``keep`` is asked about each path that would change; a reason keeps
+        it. Raises ``RestoreRefused`` with nothing changed.
+        """
+        place, target, backend = self._found(workspace, ref)
+        restoring = Restoring(target.id, tuple(paths))
+        return self._roll_back(place, backend, Rollback(target, restoring, Options(times, setuid), keep=keep))
+
+    def undo(self, workspace: PathLike, *, times: bool = False) -> results.Restored:
+        """Take the last restore back; what was edited since then is kept. Raises ``RestoreRefused``."""
+        return self._take_back(workspace, "undo", Options(times))
+
+    def redo(self, workspace: PathLike, *, times: bool = False) -> results.Restored:
+        """Take the last undo back. Raises ``RestoreRefused``."""
+        return self._take_back(workspace, "redo", Options(times))
+
+    def plan_undo(self, workspace: PathLike) -> Plan:
+        """What ``undo`` would do now."""
+        return self._plan_back(workspace, "undo")
+
+    def plan_redo(self, workspace: PathLike) -> Plan:
+        """What ``redo`` would do now."""
+        return self._plan_back(workspace, "redo")
+
+    def finish_restore(self, workspace: PathLike) -> results.Restored:
+        """Finish a restore that was interrupted; what was edited since it began is kept. Raises ``RestoreRefused``."""
+        place, underway = self._interrupted(workspace)
+        return self._roll_back(place, *self._finishing(place, underway))
+
+    def abort_restore(self, workspace: PathLike) -> results.Restored:
+        """Take an interrupted restore back; what was edited since it began is kept. Raises ``RestoreRefused``."""
+        place, underway = self._interrupted(workspace)
+        return self._roll_back(place, *self._aborting(place, underway))
+
+    def plan_finish(self, workspace: PathLike) -> Plan:
+        """What ``finish_restore`` would do now."""
+        place, underway = self._interrupted(workspace)
+        return self._preview(place, *self._finishing(place, underway))
+
+    def plan_abort(self, workspace: PathLike) -> Plan:
+        """What ``abort_restore`` would do now."""
+        place, underway = self._interrupted(workspace)
+        return self._preview(place, *self._aborting(place, underway))
+
+    def _interrupted(self, workspace: PathLike) -> tuple[Place, Underway]:
+        place = self._opener.place(workspace)
+        self._told.add(place.workspace)  # whoever asks for it knows
+        underway = Journal(place).read()
+        if underway is None:
+            raise RestoreRefused(f"no restore of {place.workspace} was interrupted. Nothing was changed.")
+        return place, underway
+
+    def _finishing(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
+        ends = self._ends(place, underway)
+        options = Options(underway.times, underway.setuid)
+        restoring = replace(underway.restoring, action=CONTINUE)
+        return ends[1].backend, Rollback(
+            _snapshot(ends[1]), restoring, options, ends, unfinished=True, resumes=underway
+        )
+
+    def _aborting(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
+        ends = self._ends(place, underway)
+        restoring = Restoring(underway.safety, underway.restoring.paths, ABORT)
+        return ends[0].backend, Rollback(
+            _snapshot(ends[0]), restoring, Options(), ends, unfinished=True, resumes=underway
+        )
+
+    def _ends(self, place: Place, underway: Underway) -> tuple[Held, Held]:
+        """The states that an interrupted restore lies between: before it, and its target."""
+        before = held_in(self._opener.holders(place), underway.safety)
+        return before, held_in(self._opener.holders(place), underway.restoring.target)
+
+    def _preview(self, place: Place, backend: Backend, asked: Rollback) -> Plan:
+        return preview(backend, self._opener.saves(place, backend), self.settings.scope, asked)
+
+    def _roll_back(self, place: Place, backend: Backend, asked: Rollback) -> results.Restored:
+        declined = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
+        if declined is not None:
+            raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
+        saving, scope = self._opener.saving(place, backend), self.settings.scope
+        with self.upkeep.budget.regardless(saving) as growing, self._alone(place):
+            if asked.resumes is not None and Journal(place).read() is None:
+                raise RestoreRefused(
+                    f"the restore of {place.workspace} was ended by somebody else. Nothing was changed."
+                )
+            done = roll_back(backend, saving, place, scope, asked, self._progress, growing)
+            held = self._opener.holding(place) or (saving.name,)
+            touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
+            self.upkeep.budget.after_take(place)
+        return done
+
+    def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:
+        return self._roll_back(*self._last(workspace, action, options))
+
+    def _plan_back(self, workspace: PathLike, action: str) -> Plan:
+        return self._preview(*self._last(workspace, action, Options()))
+
+    def _last(self, workspace: PathLike, action: str, options: Options) -> tuple[Place, Backend, Rollback]:
+        place = self._opener.place(workspace)
+        safety = (undoable if action == "undo" else redoable)(self.list(place.workspace))
+        if safety is None or (last := safety.note.restoring) is None:
+            raise RestoreRefused(f"{place.workspace} has nothing to {action}. Nothing was changed.")
+        backend = self._opener.open(safety.backend, place)
+        restored = held_in(self._opener.holders(place), last.target)
+        underway, restoring = Journal(place).read(), Restoring(safety.id, last.paths, action)
+        unfinished = underway is not None and underway.safety == safety.id
+        return place, backend, Rollback(safety, restoring, options, (restored,), unfinished=unfinished)
+
+
+def _snapshot(held: Held) -> Snapshot:
+    return next(one for one in held.backend.snapshots() if one.id == held.snapshot)
