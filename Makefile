@@ -24,7 +24,7 @@ test-hermes: $(INSTALLED) ## Run the drop-in inside the real Hermes Agent, which
 	@$(RUN) -m pytest tests/hermes tests/real_hermes $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED) ## Strike takes, restores and reclaims at every system call, as root on Linux; `make test` tries some
-	@$(RUN) -m pytest tests/faults --faults=all $(PYTEST_ARGS)
+	@$(RUN) -m pytest tests/faults tests/test_crowds.py tests/test_moving_workspace.py --faults=all $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types, import rules
 	$(VENV)/bin/ruff check

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -37,6 +38,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="some",
         help="how many of the points at which an operation can be struck are tried (tests/faults)",
     )
+
+
+_TRIED = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TRIED] = Counter()
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """``tried(what, number=1)`` counts what was tried; the totals are told at the end of the run."""
+
+    def tried(what: str, number: int = 1) -> None:
+        request.config.stash[_TRIED][what] += number
+
+    return tried
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    counts = config.stash[_TRIED]
+    if not counts:
+        return
+    terminalreporter.section("what was tried")
+    for what, number in sorted(counts.items()):
+        terminalreporter.write_line(f"{number:7} {what}")
+    kinds = Counter[str]()
+    for what, number in counts.items():
+        kinds[what.partition(":")[0]] += number
+    for kind, number in sorted(kinds.items()):
+        terminalreporter.write_line(f"{number:7} {kind} in all")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from hermes_checkpoints.contract import Stamp
-from hermes_checkpoints.kit import portion, replacing
 from hermes_checkpoints.kit.walk.reading import is_scratch, scratch_name
+from hermes_checkpoints.kit.write import portion, replacing
 from hermes_checkpoints.kit.write.portion import FILES
 from hermes_checkpoints.kit.write.swapping import Renames, renames
 from hermes_checkpoints.kit.write.sweeping import sweep

@@ -1,7 +1,5 @@
 """Faults are tried on the filesystem that suits the backend, and counted."""
 
-from collections import Counter
-
 import pytest
 
 pytest.register_assert_rewrite("aftermath", "scenarios", "trial")  # before they are imported, or they tell nothing
@@ -14,11 +12,6 @@ from trial import Trial  # noqa: E402
 
 _FILESYSTEMS = {"shadow-git": "ext4", "cow": "xfs"}
 _SOME = 5
-_TRIED = pytest.StashKey[Counter[str]]()
-
-
-def pytest_configure(config):
-    config.stash[_TRIED] = Counter()
 
 
 @pytest.fixture(params=_FILESYSTEMS)
@@ -34,7 +27,7 @@ def field(request, _mounted, monkeypatch):
 
 
 @pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
-def trial(request, field, tmp_path):
+def trial(request, field, tmp_path, tried):
     """Each scenario in turn; all faults with ``--faults=all``, else some, spread evenly."""
     everything = request.config.getoption("--faults") == "all"
 
@@ -43,17 +36,4 @@ def trial(request, field, tmp_path):
             return points
         return [points[index * len(points) // _SOME] for index in range(_SOME)]
 
-    def tried(what):
-        request.config.stash[_TRIED][what] += 1
-
     return Trial(field, request.param, tmp_path / "calls", sample, tried)
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    counts = config.stash[_TRIED]
-    if not counts:
-        return
-    terminalreporter.section("faults that were tried")
-    for what, number in sorted(counts.items()):
-        terminalreporter.write_line(f"{number:6} {what}")
-    terminalreporter.write_line(f"{counts.total():6} in all")

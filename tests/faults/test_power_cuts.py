@@ -32,7 +32,7 @@ def disk(request, kind):
 
 @pytest.fixture
 def everything(request):
-    return request.config.getoption("--faults", default="some") == "all"
+    return request.config.getoption("--faults") == "all"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,7 +54,7 @@ def test_a_cut_takes_what_nobody_synced_and_nothing_else(disk):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("beside", ["on the same disk", "on another disk"])
 def test_every_snapshot_that_was_reported_outlives_a_power_cut(
-    disk, backend, beside, everything, fresh_directory, monkeypatch
+    disk, kind, backend, beside, everything, fresh_directory, monkeypatch, tried
 ):
     monkeypatch.setenv("HERMES_CHECKPOINT_COW_DIR", str(disk.root / "cow") if beside == "on another disk" else "")
     above = disk.root if beside == "on the same disk" else fresh_directory
@@ -66,7 +66,10 @@ def test_every_snapshot_that_was_reported_outlives_a_power_cut(
     for moment in itertools.islice(_moments(life), _ALL if everything else _SOME):
         print(moment)
         life.until(moment)
-    print(f"{life.cuts} power cuts, {life.reported} snapshots were reported, {life.ended} restores ended")
+    where = f"{kind}, {backend}"
+    tried(f"power cuts: {where}", life.cuts)
+    tried(f"snapshots reported before a power cut: {where}", life.reported)
+    tried(f"restores cut by the power, and then ended: {where}", life.ended)
 
 
 def _moments(life):

@@ -59,7 +59,7 @@ def _disk(config, kind):
 
 def pytest_generate_tests(metafunc):
     if "trouble" in metafunc.fixturenames:
-        everything = metafunc.config.getoption("--faults", default="some") == "all"
+        everything = metafunc.config.getoption("--faults") == "all"
         metafunc.parametrize("trouble", _ALL if everything else _SOME, indirect=True)
 
 

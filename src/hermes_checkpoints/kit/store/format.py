@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hermes_checkpoints.contract import StoreError, StoreRefused
+from hermes_checkpoints.contract import StoreDamaged, StoreError, StoreRefused
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 FORMAT_FILE = "hermes-checkpoints-format"
@@ -12,7 +12,7 @@ def open_format(home: Path, version: int) -> None:
     """Make ``home`` a private directory of that format version, or find that it is one.
 
     Raises ``StoreRefused`` for another user's directory or a version we do not
-    know, with nothing touched.
+    know, and ``StoreDamaged`` for what is no version, with nothing touched.
     """
     private_directory(home)
     mark = home / FORMAT_FILE
@@ -23,6 +23,11 @@ def open_format(home: Path, version: int) -> None:
         return
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {mark}: {error}. Nothing was changed.") from error
+    if not found.isdecimal():
+        raise StoreDamaged(
+            f"{mark} holds {found!r}, which is no version. Nothing was touched; if this version made the store, "
+            f"write {version} into that file."
+        )
     if found != str(version):
         raise StoreRefused(
             f"{home} has format {found!r}, and this version knows {version}. "

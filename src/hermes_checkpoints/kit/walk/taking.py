@@ -73,6 +73,8 @@ class Taker:
                 seen.keys[name] = _text_of_link(fd, name)
             elif mode == 0:
                 reason = Reason.UNREADABLE
+            elif stat.S_ISDIR(mode):
+                reason = Reason.UNSTABLE  # it was a link when the directory was listed
             elif not stat.S_ISREG(mode):
                 reason = Reason.SPECIAL
             else:
@@ -122,6 +124,8 @@ class Taker:
                 item = item_of(name, os.fstat(source))
                 if limit and item[2] > limit:
                     continue
+                if self._racy(item):  # a second write within the tick would leave the stamps as they are
+                    clock.let_a_tick_pass(item[4])
                 let_a_write_end(source)
                 xattrs = read_xattrs(source)
                 try:
