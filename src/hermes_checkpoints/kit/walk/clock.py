@@ -82,7 +82,7 @@ def stamps_are_exact(workspace: Path) -> bool:
 
 
 def let_a_tick_pass(ctime_ns: int) -> None:
-    """Wait until whatever is written to a file from now on changes this stamp of it: 20 ms at most, mostly not at all."""
+    """Wait until whatever is written to a file from now on changes this stamp of it: 20 ms at most."""
     age = time.time_ns() - ctime_ns
     if 0 <= age < TICK_NS:
         time.sleep((TICK_NS - age) / 1e9)
