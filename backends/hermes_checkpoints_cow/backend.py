@@ -23,19 +23,22 @@ from hermes_checkpoints.contract import (
     Usage,
     silent,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, decode_header, open_format, private_directory
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
 from hermes_checkpoints.kit.store.home import find_home, remember_home
 from hermes_checkpoints.kit.store.names import Listing, created_name, remove_names
-from hermes_checkpoints.kit.store.nodes import id_of
+from hermes_checkpoints.kit.store.nodes import Listed, decode_listed, id_of
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.write.writing import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.examining import Examination
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.fitness import fitness
 from hermes_checkpoints_cow.keys import Packed, parse
-from hermes_checkpoints_cow.marking import headers_of
+from hermes_checkpoints_cow.listing import QUARANTINE, headers_of
+from hermes_checkpoints_cow.opening import unreadable
 from hermes_checkpoints_cow.reclaiming import Reclaiming
-from hermes_checkpoints_cow.repairing import put_aside, put_back, rebuilt
+from hermes_checkpoints_cow.relisting import listed_again
+from hermes_checkpoints_cow.repairing import digest_of_content, put_aside, put_back, rebuilt
 from hermes_checkpoints_cow.sharing import BLOCK, held_by
 from hermes_checkpoints_cow.space import live_files, measured
 from hermes_checkpoints_cow.storing import COMPARED, Storing
@@ -91,9 +94,9 @@ class CopyOnWrite(TreeBackend):
     def _load_header(self, snapshot: str) -> bytes:
         path = self._header_path(snapshot)
         try:
-            header = path.read_bytes()
+            header = read_plain(path)
         except OSError as error:
-            raise StoreDamaged(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+            raise unreadable(path, error) from error
         if id_of(header) != snapshot:
             raise StoreDamaged(f"{path} has other bytes than were stored. Nothing was changed.")
         return header
@@ -142,30 +145,42 @@ class CopyOnWrite(TreeBackend):
             self._examination.check(entry, full=full)
 
     def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
-        yield from self._examination.files(progress, full=full)
+        yield from self._examination.files(progress)
 
     def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
         with self._store_errors():
             yield from rebuilt(self.home, progress, dry_run=dry_run)
+            yield from listed_again(self.home, dry_run=dry_run)
+
+    def _digest(self, file: Entry) -> bytes:
+        where = parse(file.key)
+        return where.digest if isinstance(where, Packed) else self._vault.known(where)
+
+    def _digest_of(self, content: BinaryIO, size: int) -> bytes:
+        return digest_of_content(content)
 
     def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
         with self._store_errors():
             return put_back(self._vault, entry, content, scratch=self._scratch, dry_run=dry_run)
 
     def _put_aside(self, snapshot: str) -> str:
+        header = self._header_path(snapshot)
         with self._store_errors():
-            return str(put_aside(self._header_path(snapshot), self.home / "quarantine"))
+            return str(put_aside(header, self.home / QUARANTINE / header.parent.name))
+
+    def examined(self) -> None:
+        self._examination.record()
 
     def _live_files(self) -> Iterator[int]:
         """The larger files of every workspace, where its newest snapshot has them."""
         newest: dict[Path, tuple[int, Entry]] = {}
-        for snapshot, header in self._everything():
+        for listed in self._everything():
             with suppress(StoreDamaged):
-                described, root = decode_header(header, snapshot, self.name)
+                described, root = decode_listed(listed, self.name)
                 if newest.get(described.workspace, (0, root))[0] <= described.created_ns:
                     newest[described.workspace] = described.created_ns, root
         for workspace, (_, root) in newest.items():
-            with suppress(StoreDamaged):
+            with suppress(StoreError):
                 yield from live_files(workspace, root, self._node)
 
     def shares(self) -> Mapping[frozenset[str], int]:
@@ -186,7 +201,7 @@ class CopyOnWrite(TreeBackend):
         with self._vault.opened(where) as fd:
             return held_by(fd).own
 
-    def _everything(self) -> Iterator[tuple[str, bytes]]:
+    def _everything(self) -> Iterator[Listed]:
         with self._store_errors():
             yield from headers_of(self.home / "snapshots")
 

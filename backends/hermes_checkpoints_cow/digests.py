@@ -12,8 +12,10 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import StoreDamaged
 from hermes_checkpoints.kit import publish, sync_path
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints_cow.copying import BLOCK
 from hermes_checkpoints_cow.keys import DIGEST_SIZE
+from hermes_checkpoints_cow.opening import unreadable
 
 DIGESTS = "digests"
 _SEAL = b"blake2b "
@@ -38,7 +40,7 @@ def recorded(batch: Path) -> dict[int, bytes]:
     """The digests of large clones that a batch's ``digests`` has, by number. Raises ``StoreDamaged``."""
     text = _text(batch)
     body, _, seal = text.rpartition(_SEAL)
-    if text and seal != digest_of(body).hex().encode() + b"\n":
+    if text and seal != _seal(batch, body):
         raise StoreDamaged(f"{batch / DIGESTS} has other bytes than were written. Nothing was changed.")
     return dict(_lines(body))
 
@@ -55,16 +57,21 @@ def record(batch: Path, digests: Mapping[int, bytes], scratch: Path) -> None:
         sync_path(batch)
         return
     body = b"".join(b"%d %s\n" % (number, digests[number].hex().encode()) for number in sorted(digests))
-    publish(batch / DIGESTS, body + _SEAL + digest_of(body).hex().encode() + b"\n", scratch=scratch)
+    publish(batch / DIGESTS, body + _SEAL + _seal(batch, body), scratch=scratch)
+
+
+def _seal(batch: Path, body: bytes) -> bytes:
+    # With the batch's name: another batch's digests must not vouch for what is in this one.
+    return digest_of(f"{batch.name}\n".encode() + body).hex().encode() + b"\n"
 
 
 def _text(batch: Path) -> bytes:
     try:
-        return (batch / DIGESTS).read_bytes()
+        return read_plain(batch / DIGESTS)
     except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as error:
-        raise StoreDamaged(f"{batch / DIGESTS} cannot be read: {error.strerror}. Nothing was changed.") from error
+        raise unreadable(batch / DIGESTS, error) from error
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:

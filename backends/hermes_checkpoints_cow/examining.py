@@ -9,6 +9,7 @@ from pathlib import Path
 from hermes_checkpoints.contract import Entry, Progress, StoreDamaged, StoreError
 from hermes_checkpoints_cow.digests import record, recorded
 from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.listing import strangers
 from hermes_checkpoints_cow.vault import Vault
 
 log = logging.getLogger("hermes_checkpoints")
@@ -19,6 +20,7 @@ class Examination:
 
     def __init__(self, home: Path, vault: Vault) -> None:
         self._trash = home / "trash"
+        self._snapshots = home / "snapshots"
         self._vault = vault
         self._first_read: dict[bytes, dict[int, bytes]] = {}
         """By batch: digests of large clones that had none yet."""
@@ -35,25 +37,26 @@ class Examination:
                 if not self._vault.known(where):
                     self._first_read.setdefault(where.batch, {})[where.number] = self._vault.digest(where, fd)
 
-    def files(self, progress: Progress, *, full: bool) -> Iterator[str]:
-        """What is damaged and costs no snapshot anything. Then records the digests of what was read for the first time.
+    def files(self, progress: Progress) -> Iterator[str]:
+        """What is damaged and costs no snapshot anything that could be named. Changes nothing.
 
-        That nothing vouches for those contents is said in a warning, once for all of them.
+        That nothing vouches for contents that were read for the first time is said in a warning, once for all of them.
         """
+        for path, what in strangers(self._snapshots):
+            yield f"{path} {what}"
         for number, name in enumerate(sorted(os.listdir(self._vault.batches))):
             progress(number)
             try:
                 recorded(self._vault.batches / name)
             except StoreDamaged as damage:
                 yield str(damage)
-        if full:
-            self._record()
-
-    def _record(self) -> None:
-        found, self._first_read = self._first_read, {}
-        if found:
-            count = sum(map(len, found.values()))
+        if self._first_read:
+            count = sum(map(len, self._first_read.values()))
             log.warning("%d large contents were read for the first time, and taken as they are", count)
+
+    def record(self) -> None:
+        """Record the digests of what was read for the first time."""
+        found, self._first_read = self._first_read, {}
         for batch, digests in found.items():
             directory = self._vault.batch(Own(batch, 0, cloned=True))
             with suppress(StoreError, OSError):  # they are read for the first time again the next time

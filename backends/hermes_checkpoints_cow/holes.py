@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from hermes_checkpoints.kit import sync
-from hermes_checkpoints_cow.vault import opened
+from hermes_checkpoints_cow.opening import opened
 
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # <linux/falloc.h>
 _F_PUNCHHOLE = 99  # <sys/fcntl.h> of macOS

@@ -1,6 +1,9 @@
 """What snapshots lean on: the live files of each batch, and the live ranges of its ``data`` file."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,8 +11,14 @@ from hermes_checkpoints.contract import Kind, StoreDamaged
 from hermes_checkpoints.kit import decode_header
 from hermes_checkpoints.kit.store.names import created_name, listed
 from hermes_checkpoints.kit.store.nodes import decode_node, id_of
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints_cow.holes import Range
 from hermes_checkpoints_cow.keys import Packed, parse
+from hermes_checkpoints_cow.listing import headers_aside, strangers, workspace_directories
+from hermes_checkpoints_cow.opening import unreadable
+
+# The key of a directory, wherever it stands in a header that nobody can decode any more.
+_ROOT = re.compile(rb'"([0-9a-f]{74})"')
 
 
 @dataclass(slots=True)
@@ -22,6 +31,8 @@ class Live:
     """Of those, the large clones whose keys have no digest."""
     ranges: set[Range] = field(default_factory=set)
     """Of its ``data`` file."""
+    kept: bool = False
+    """Whether all of it stays: what is in quarantine may lean on any of it."""
 
     @property
     def size(self) -> int:
@@ -42,36 +53,59 @@ class Live:
 class Marks:
     """Every batch that a listed snapshot leans on. Grows with each ``mark``; what was read once is not read again."""
 
-    def __init__(self, snapshots: Path, load: Callable[[bytes], bytes], pause: Callable[[], None]) -> None:
+    def __init__(self, home: Path, load: Callable[[bytes], bytes], pause: Callable[[], None]) -> None:
         """``load`` gives a directory's bytes; ``pause`` is called after each directory, and may raise."""
         self.batches: dict[bytes, Live] = {}
         self.empty: list[Path] = []
         """The directories of workspaces that had no snapshot when they were last looked at."""
-        self._snapshots = snapshots
+        self._home = home
         self._load = load
         self._pause = pause
         self._headers: set[str] = set()
+        self._aside: set[Path] = set()
         self._nodes: set[bytes] = set()
 
     def mark(self) -> None:
-        """Mark what the listed snapshots lean on. Raises ``StoreDamaged`` when that cannot be found out."""
+        """Mark what the listed snapshots lean on. Raises ``StoreError`` when that cannot be found out."""
         self.empty = []
-        for directory in workspace_directories(self._snapshots):
+        for stranger, what in strangers(self._home / "snapshots"):
+            raise StoreDamaged(f"{stranger} {what}. Nothing was changed.")
+        for directory in workspace_directories(self._home / "snapshots"):
             ids = listed(directory)
             if not ids:
                 self.empty.append(directory)
             for snapshot in ids.keys() - self._headers:
                 path = directory / created_name(ids[snapshot], snapshot)
                 try:
-                    header = path.read_bytes()
-                    self._mark(decode_header(header, snapshot, "")[1].key)
+                    self._mark(_root(path, snapshot))
                 except FileNotFoundError:
                     continue  # forgotten meanwhile
                 except StoreDamaged:
-                    if path.exists():
+                    if os.path.lexists(path):
                         raise
                     continue  # forgotten meanwhile, and its contents removed by somebody else's reclaim
                 self._headers.add(snapshot)
+        for path in headers_aside(self._home):
+            if path not in self._aside:
+                self._keep(path)
+                self._aside.add(path)
+
+    def _keep(self, header: Path) -> None:
+        """Spare the batches that lead on from a header in quarantine as a whole: what leads to the rest may be lost."""
+        with suppress(FileNotFoundError, StoreDamaged):
+            todo = [bytes.fromhex(key.decode()) for key in _ROOT.findall(_read(header))]
+            seen = set(todo)
+            while todo:
+                with suppress(StoreDamaged):
+                    key = todo.pop()
+                    self.batches.setdefault(parse(key).batch, Live()).kept = True
+                    for entry in decode_node(self._load(key)).values():
+                        if entry.kind is Kind.DIR and entry.key not in seen:
+                            seen.add(entry.key)
+                            todo.append(entry.key)
+                        elif entry.kind is Kind.FILE:
+                            self.batches.setdefault(parse(entry.key).batch, Live()).kept = True
+                self._pause()
 
     def _mark(self, root: bytes) -> None:
         # Nodes count as read only when all below them was: a walk may end half-way.
@@ -102,23 +136,17 @@ class Marks:
                 live.unread.add(where.number)
 
 
-def workspace_directories(snapshots: Path) -> Iterator[Path]:
-    """Where each workspace's headers are. Raises ``StoreDamaged`` when there is no such place."""
+def _root(path: Path, snapshot: str) -> bytes:
+    header = _read(path)
+    if id_of(header) != snapshot:
+        raise StoreDamaged(f"{path} has other bytes than were stored. Nothing was changed.")
+    return decode_header(header, snapshot, "")[1].key
+
+
+def _read(path: Path) -> bytes:
     try:
-        directories = [entry for entry in snapshots.iterdir() if entry.is_dir() and not entry.is_symlink()]
-    except FileNotFoundError as error:  # not "there are no snapshots": then all contents would be garbage
-        raise StoreDamaged(f"{snapshots} is not there. Nothing was changed.") from error
-    yield from directories
-
-
-def headers_of(snapshots: Path) -> Iterator[tuple[str, bytes]]:
-    """Every snapshot of every workspace: id and header; no bytes for one that is damaged."""
-    for directory in workspace_directories(snapshots):
-        for snapshot, created_ns in listed(directory).items():
-            try:
-                header = (directory / created_name(created_ns, snapshot)).read_bytes()
-            except FileNotFoundError:
-                continue  # forgotten meanwhile
-            except OSError:
-                header = b""
-            yield snapshot, header if id_of(header) == snapshot else b""
+        return read_plain(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error

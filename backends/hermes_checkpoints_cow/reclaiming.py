@@ -16,12 +16,13 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hermes_checkpoints.contract import Progress, StoreBusy, StoreDamaged
+from hermes_checkpoints.contract import Progress, StoreBusy, StoreError
 from hermes_checkpoints.kit import locked, sync_path
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT
 from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
@@ -30,9 +31,11 @@ from hermes_checkpoints.kit.walk.clock import filesystem_type
 from hermes_checkpoints.kit.walk.memory import tidy
 from hermes_checkpoints_cow.digests import digest_of_file, record, recorded
 from hermes_checkpoints_cow.holes import give_back, worth_it
-from hermes_checkpoints_cow.marking import Live, Marks, workspace_directories
+from hermes_checkpoints_cow.listing import workspace_directories
+from hermes_checkpoints_cow.marking import Live, Marks
+from hermes_checkpoints_cow.opening import opened
 from hermes_checkpoints_cow.sharing import allocated
-from hermes_checkpoints_cow.vault import DATA, opened
+from hermes_checkpoints_cow.vault import DATA
 
 # Files removed, or directories read, between two looks at the clock.
 _PORTION = 64
@@ -66,10 +69,10 @@ class Reclaiming:
         """Batches with large clones of which no digest is known."""
         self._synced = False
         self._whole_extents = filesystem_type(home) == "btrfs"
-        self._marks = Marks(self._snapshots, load, self._step)
+        self._marks = Marks(home, load, self._step)
 
     def run(self) -> bool:
-        """Whether all of it is done. Raises ``StoreDamaged`` with nothing deleted, ``StoreBusy``, ``OSError``."""
+        """Whether all of it is done. Raises ``StoreError`` with nothing deleted, ``StoreBusy``, ``OSError``."""
         try:
             self._look_up()
             batches = os.listdir(self._home / "batches")  # one that is added from here on is not looked at
@@ -139,6 +142,8 @@ class Reclaiming:
             return  # not ours
         self._look_up()
         live = self._marks.batches.get(bytes.fromhex(name))
+        if live is not None and live.kept:
+            return
         with suppress(FileNotFoundError, NotADirectoryError):  # somebody else's reclaim was faster
             for file in os.listdir(directory):
                 self._step()
@@ -155,7 +160,7 @@ class Reclaiming:
 
     def _forget_digests(self, directory: Path, live: Live) -> None:
         """A digest would still tell whether somebody has what was removed."""
-        with suppress(StoreDamaged):  # which is for a repair to see to
+        with suppress(StoreError):  # which is for a repair to see to
             known = recorded(directory)
             kept = {number: digest for number, digest in known.items() if number in live.unread}
             if kept != known:
@@ -169,7 +174,8 @@ class Reclaiming:
             return
         for directory, live in self._unread:
             for number in sorted(live.unread - recorded(directory).keys()):
-                with suppress(OSError), opened(directory / str(number)) as fd:  # else for a repair to see to
+                # What fails is for a repair to see to: all that was to be given back was.
+                with suppress(OSError, StoreError), opened(directory / str(number)) as fd:
                     digest = digest_of_file(fd, self._look_up)
                     record(directory, {**recorded(directory), number: digest}, self._trash)
 
@@ -195,7 +201,9 @@ class Reclaiming:
             raise full
 
     def _punch(self, data: Path, live: Live) -> None:
-        status = data.stat()
+        status = data.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            return  # for a repair to see to
         ranges = worth_it(data, live.dead(status.st_size), thorough=self._thorough)
         gain = sum(end - start for start, end in ranges)
         if self._whole_extents and not self._thorough and gain * _WORTH_WRITING < allocated(status):

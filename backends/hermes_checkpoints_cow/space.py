@@ -1,6 +1,7 @@
 """What would come back if the store were removed."""
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,9 +10,9 @@ from hermes_checkpoints.contract import Entry, Kind, Usage, WorkspaceError
 from hermes_checkpoints.kit.walk.clock import filesystem_type
 from hermes_checkpoints.kit.walk.descent import Descent
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular
+from hermes_checkpoints_cow.opening import opened
 from hermes_checkpoints_cow.sharing import LARGE, Interval, allocated, freed, held_by, hurry, untouched
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 Node = Callable[[bytes], Mapping[str, Entry]]
 
 
@@ -29,15 +30,12 @@ def measured(home: Path, live: Callable[[], Iterable[int]]) -> Usage:
     for path, status, is_directory in _files(home):
         apparent += 0 if is_directory else status.st_size
         name = os.path.basename(path)
-        if is_directory or not name.isdecimal() or not path.startswith(f"{home}/batches/"):
+        is_content = stat.S_ISREG(status.st_mode) and name.isdecimal() and path.startswith(f"{home}/batches/")
+        if not is_content:
             real += allocated(status)
             continue
-        with suppress(FileNotFoundError):  # removed while we counted
-            fd = os.open(path, _OPEN)
-            try:
-                held = held_by(fd)
-            finally:
-                os.close(fd)
+        with suppress(FileNotFoundError), opened(path) as fd:  # else removed while we counted
+            held = held_by(fd)
             real += held.own
             shared += held.shared
     if freed(shared, ()):

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from hermes_checkpoints.contract import Entry, Kind, Reason, StoreDamaged, StoreError
+from hermes_checkpoints.contract import Entry, Kind, Reason, StoreError
 from hermes_checkpoints.kit import Batch, LeaveOut, encode_node, publish, sync_all, sync_path
 from hermes_checkpoints.kit.store.names import created_name
 from hermes_checkpoints.kit.store.nodes import id_of
@@ -18,8 +18,9 @@ from hermes_checkpoints_cow.digests import digest_of
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.hashing import Hashing
 from hermes_checkpoints_cow.keys import DIGEST_SIZE, Own, Packed, parse
+from hermes_checkpoints_cow.opening import opened
 from hermes_checkpoints_cow.sharing import BLOCK, LARGE, held_by, hurry, rounded
-from hermes_checkpoints_cow.vault import DATA, Vault, opened
+from hermes_checkpoints_cow.vault import DATA, Vault
 
 # Cloning a just-written file waits for its write-back (120 us against 8 for a copy of 4 kB, 142 against 14
 # for 64 kB), so a small changed file is copied. In a first snapshot most files are clean, and clones cost no space.
@@ -94,7 +95,7 @@ class Storing(Batch):
                 if size <= COMPARED or not stored.cloned:
                     return _equal(fd, other)
                 return share_all_blocks(fd, other)
-        except StoreDamaged:
+        except StoreError:
             return False  # stored anew
 
     def _place(self, fd: int, size: int) -> Own:
@@ -128,7 +129,7 @@ class Storing(Batch):
             # From the source, which is in memory more often. Whoever writes to it after the clone gives it another
             # time (the clock of the filesystem has moved on since), which the kit sees when it looks again.
             return _read(fd, size)
-        with opened(name, self._open()) as stored:
+        with opened(self._home / name) as stored:
             return _read(stored, size)
 
     def _room_to_copy(self, size: int) -> bool:
@@ -179,7 +180,7 @@ class Storing(Batch):
         """Bytes of clones that the workspace had as well until now. Asked last: see ``hurry``."""
         total = 0
         for where in self._replaced:
-            with suppress(StoreDamaged), self._vault.opened(where) as fd, self._storing():
+            with suppress(StoreError), self._vault.opened(where) as fd, self._storing():
                 size = os.fstat(fd).st_size
                 total += rounded(size) if size < LARGE else held_by(fd).own
         return total

@@ -6,30 +6,17 @@
 
 import io
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hermes_checkpoints.contract import Entry, StoreDamaged
+from hermes_checkpoints.contract import Entry, StoreDamaged, StoreError
 from hermes_checkpoints_cow.digests import digest_of, digest_of_file, recorded
 from hermes_checkpoints_cow.keys import Own, Packed, parse
+from hermes_checkpoints_cow.opening import opened, unreadable
 
 DATA = "data"
-
-
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@contextmanager
-def opened(path: str | Path, dir_fd: int | None = None) -> Iterator[int]:
-    """A descriptor to read a stored file. Raises ``OSError``, also for a symlink."""
-    fd = os.open(path, _OPEN, dir_fd=dir_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class Vault:
@@ -46,13 +33,14 @@ class Vault:
 
     @contextmanager
     def opened(self, where: Own | Packed) -> Iterator[int]:
-        """A descriptor of the file that holds a content. Raises ``StoreDamaged``."""
-        with self._reading(where):
-            fd = os.open(self.path(where), _OPEN)
-        try:
+        """A descriptor of the file that holds a content.
+
+        Raises ``StoreDamaged``; ``StoreError`` where it may only be us who cannot read it now.
+        """
+        with ExitStack() as stack:
+            with self._reading(where):
+                fd = stack.enter_context(opened(self.path(where)))
             yield fd
-        finally:
-            os.close(fd)
 
     def packed(self, where: Packed) -> bytes:
         """Bytes of a ``data`` file, checked. Raises ``StoreDamaged``."""
@@ -88,7 +76,7 @@ class Vault:
         """The digest of what was stored, or was there when it was first read; empty where nobody knows."""
         if where.digest:
             return where.digest
-        with suppress(StoreDamaged):  # which costs no content anything
+        with suppress(StoreError):  # which costs no content anything
             return recorded(self.batch(where)).get(where.number, b"")
         return b""
 
@@ -108,7 +96,7 @@ class Vault:
     def _check_size(self, where: Own | Packed, fd: int, size: int) -> None:
         status = os.fstat(fd)
         whole = status.st_size == size if isinstance(where, Own) else status.st_size >= where.offset + where.length
-        if not stat.S_ISREG(status.st_mode) or not whole:
+        if not whole:
             raise StoreDamaged(f"{self.path(where)} has another size than was stored. Nothing was changed.")
 
     def _altered(self, where: Own | Packed) -> StoreDamaged:
@@ -119,7 +107,7 @@ class Vault:
         try:
             yield
         except OSError as error:
-            raise StoreDamaged(f"{self.path(where)} cannot be read: {error.strerror}. Nothing was changed.") from error
+            raise unreadable(self.path(where), error) from error
 
 
 class _Stored(io.FileIO):
@@ -139,4 +127,4 @@ def _as_damage() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreDamaged(f"a stored content cannot be read: {error.strerror}. Nothing was changed.") from error
+        raise unreadable("a stored content", error) from error

@@ -30,7 +30,7 @@ from hermes_checkpoints.contract import (
 from hermes_checkpoints.kit import TreeBackend, encode_node
 from hermes_checkpoints.kit.compare import StoredTree, compare, walk
 from hermes_checkpoints.kit.git import Objects
-from hermes_checkpoints.kit.store.nodes import encode_header
+from hermes_checkpoints.kit.store.nodes import Listed, encode_header
 from hermes_checkpoints.kit.store.shares import divide
 from hermes_checkpoints_hermes_v2 import repository
 from hermes_checkpoints_hermes_v2.history import Commit, commits, tips, workspace_of
@@ -167,11 +167,13 @@ class HermesV2(TreeBackend):
         for workspace_id, tip in tips(self.place.store).items():
             yield workspace_id, commits(self._objects, tip)
 
-    def _everything(self) -> Iterator[tuple[str, bytes]]:
-        for workspace_id, chain in self._chains():
-            workspace = self._workspace(workspace_id)
+    def _everything(self) -> Iterator[Listed]:
+        for hermes_id, chain in self._chains():
+            workspace = self._workspace(hermes_id)
             if workspace is not None:
-                yield from ((commit.id, self._described(commit, chain, workspace)) for commit in chain.values())
+                workspace_id = Place(self.place.store, workspace).workspace_id
+                for commit in chain.values():
+                    yield commit.id, workspace_id, commit.created_ns, self._described(commit, chain, workspace)
 
     def shares(self) -> Mapping[frozenset[str], int]:
         """By whole histories: no single snapshot can be forgotten."""

@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO, Self
 
 from hermes_checkpoints.contract import (
@@ -23,16 +22,19 @@ from hermes_checkpoints.contract import (
     Suitability,
     silent,
 )
-from hermes_checkpoints.kit import Batch, TreeBackend, open_format, private_directory
+from hermes_checkpoints.kit import Batch, TreeBackend, open_format
 from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints.kit.store.names import Listing, created_name, listed, remove_names
+from hermes_checkpoints.kit.store.nodes import Listed
 from hermes_checkpoints_shadow_git.checking import Derived, Presence, damaged_files
-from hermes_checkpoints_shadow_git.mending import Rebuild, put_back
+from hermes_checkpoints_shadow_git.mending import Rebuild
 from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
 from hermes_checkpoints_shadow_git.packs import PackWriter
+from hermes_checkpoints_shadow_git.puttingback import put_back, stream_id
 from hermes_checkpoints_shadow_git.reclaiming import Reclaim
+from hermes_checkpoints_shadow_git.refs import workspace_refs
 from hermes_checkpoints_shadow_git.repository import REFS, Repository
 from hermes_checkpoints_shadow_git.storing import STREAMED, Node, Pack, header_of, tree_of
 
@@ -94,22 +96,16 @@ class ShadowGit(TreeBackend):
     def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
         return Reclaim(self._repository, self._indexes, self._packs, until, progress, thorough=thorough).run()
 
-    def _everything(self) -> Iterator[tuple[str, bytes]]:
-        try:
-            directories = [entry for entry in os.scandir(self.home / REFS) if entry.is_dir(follow_symlinks=False)]
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreDamaged(
-                f"{self.home / REFS} cannot be listed: {error.strerror}. Nothing was changed."
-            ) from error
-        for directory in directories:
-            for snapshot, created in listed(Path(directory.path)).items():
+    def _everything(self) -> Iterator[Listed]:
+        for directory in workspace_refs(self.home):
+            for snapshot, created in listed(directory).items():
+                header = b""
                 try:
-                    yield snapshot, self._load_header(snapshot)
+                    header = self._load_header(snapshot)
                 except StoreDamaged:
-                    if Path(directory.path, created_name(created, snapshot)).exists():
-                        yield snapshot, b""  # else it was forgotten, and reclaimed, since it was listed
+                    if not os.path.lexists(directory / created_name(created, snapshot)):
+                        continue  # it was forgotten, and reclaimed, since it was listed
+                yield snapshot, directory.name, created, header
 
     def _stored_size(self, entry: Entry) -> int:
         if entry.kind is Kind.FILE:
@@ -136,6 +132,9 @@ class ShadowGit(TreeBackend):
         else:
             super()._check(entry, full=full)
 
+    def _digest_of(self, content: BinaryIO, size: int) -> bytes:
+        return stream_id(content, size)
+
     def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
         done = 0
 
@@ -145,7 +144,7 @@ class ShadowGit(TreeBackend):
             progress(done)
 
         derived = Derived()
-        derived.look(self._everything(), self._packs.read, self._presence, tick, full=full)
+        derived.look(self._everything, self._packs.read, self._presence, tick, full=full)
         yield from damaged_files(self._repository, derived, tick, full=full)
 
     def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
@@ -162,13 +161,11 @@ class ShadowGit(TreeBackend):
         return stored
 
     def _put_aside(self, snapshot: str) -> str:
-        name = created_name(self._ids()[snapshot], snapshot)
-        target = private_directory(self._repository.quarantine) / f"{self.place.workspace_id}-{name}"
+        ref = self._refs / created_name(self._ids()[snapshot], snapshot)
         try:
-            (self._refs / name).rename(target)
+            return str(self._repository.put_aside(ref, prefix=f"{self.place.workspace_id}-"))
         except OSError as error:
-            raise StoreError(f"{self._refs / name} could not be moved to {target}: {error.strerror}.") from error
-        return str(target)
+            raise StoreError(f"{ref} could not be put aside: {error.strerror}.") from error
 
     def close(self) -> None:
         self._packs.close()

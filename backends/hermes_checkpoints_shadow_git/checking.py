@@ -7,17 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hermes_checkpoints.contract import Kind, StoreDamaged
-from hermes_checkpoints.kit.store.names import created_name, listed
-from hermes_checkpoints.kit.store.nodes import decode_header, decode_node
+from hermes_checkpoints.contract import Kind, StoreDamaged, StoreError
+from hermes_checkpoints.kit.store.nodes import Listed, decode_header, decode_node
+from hermes_checkpoints.kit.store.plain import is_damage, open_plain
 from hermes_checkpoints_shadow_git.objects import ID_SIZE, PACK_HEADER, object_id
 from hermes_checkpoints_shadow_git.packindex import Index
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
-from hermes_checkpoints_shadow_git.repository import REFS, Repository
+from hermes_checkpoints_shadow_git.refs import altered_refs, misnamed_refs, no_refs
+from hermes_checkpoints_shadow_git.repository import Repository
 from hermes_checkpoints_shadow_git.storing import Node, store_node, top_tree
 
 _BLOCK = 1 << 20
+_TRIES = 5
 MISSING = "is missing"
 
 
@@ -76,19 +78,21 @@ def faulty_packs(repository: Repository, tick: Callable[[], None], *, full: bool
     for name in sorted({Path(name).stem for name in names if name.endswith((".pack", ".idx"))}):
         tick()
         pack, index = repository.packs / f"{name}.pack", repository.packs / f"{name}.idx"
-        if pack.name not in names:
+        if index.name not in names and not lone:
+            continue
+        found = Faulty(name, _fault_in_pack(pack, full=full), _fault_in_index(index))
+        # Only now is asked which of them are there: reclaimed meanwhile, the index goes first.
+        if not os.path.lexists(index):
+            found = Faulty(name, found.pack, MISSING) if lone and os.path.lexists(pack) else Faulty(name)
+        elif not os.path.lexists(pack):
             found = Faulty(name, pack=MISSING)
-        elif index.name not in names:
-            found = Faulty(name, _fault_in_pack(pack, full=full), MISSING) if lone else Faulty(name)
-        else:
-            found = Faulty(name, _fault_in_pack(pack, full=full), _fault_in_index(index))
-        if (found.pack or found.index) and (pack.exists() or index.exists()):  # else it was reclaimed meanwhile
+        if found.pack or found.index:
             yield found
 
 
 def _fault_in_pack(path: Path, *, full: bool) -> str:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             left = os.fstat(file.fileno()).st_size - ID_SIZE
             if left < PACK_HEADER.size:
                 return "is cut short"
@@ -98,39 +102,35 @@ def _fault_in_pack(path: Path, *, full: bool) -> str:
                 left -= len(block)
             return "has other bytes than were stored" if full and digest.digest() != file.read(ID_SIZE) else ""
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return _unreadable(path, error)
 
 
 def _fault_in_index(path: Path) -> str:
     try:
         index = Index(os.fspath(path))
-        if not index.sound():
-            return "has other bytes than were written"
-        return "" if _trailer(path.with_suffix(".pack")) == index.pack_checksum else "does not fit its pack"
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return _unreadable(path, error)
+    except ValueError as error:
         return f"cannot be read: {error}"
+    if not index.sound():
+        return "has other bytes than were written"
+    with suppress(OSError):  # that is the pack's fault
+        return "" if _trailer(path.with_suffix(".pack")) == index.pack_checksum else "does not fit its pack"
+    return ""
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return MISSING
+    if not is_damage(error):
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+    return f"cannot be read: {error.strerror}"
 
 
 def _trailer(pack: Path) -> bytes:
-    with pack.open("rb") as file:
+    with os.fdopen(open_plain(pack), "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - ID_SIZE))
         return file.read()
-
-
-def altered_refs(repository: Repository) -> Iterator[tuple[Path, str]]:
-    """The refs in which there is something else than the id in their name, and that id."""
-    with suppress(FileNotFoundError):
-        for directory in sorted((repository.path / REFS).iterdir()):
-            for snapshot, created in listed(directory).items() if directory.is_dir() else ():
-                path = directory / created_name(created, snapshot)
-                try:
-                    altered = path.read_bytes() != f"{snapshot}\n".encode()
-                except FileNotFoundError:
-                    continue  # forgotten since it was listed
-                except OSError:
-                    altered = True
-                if altered:
-                    yield path, snapshot
 
 
 @dataclass(slots=True)
@@ -144,14 +144,31 @@ class Derived:
 
     def look(
         self,
-        headers: Iterable[tuple[str, bytes]],
+        everything: Callable[[], Iterable[Listed]],
         read: Callable[[bytes], tuple[str, bytes]],
         presence: Presence,
         tick: Callable[[], None],
         *,
         full: bool,
     ) -> None:
-        """``full``: objects are read, and not only looked up."""
+        """``full``: objects are read, and not only looked up. Again when snapshots were forgotten meanwhile."""
+        for _ in range(_TRIES):
+            self.lost, self.complete = {}, True
+            looked_at = self._look(everything(), read, presence, tick, full=full)
+            if (self.complete and not self.lost) or looked_at <= {snapshot for snapshot, *_ in everything()}:
+                return
+
+    def _look(
+        self,
+        everything: Iterable[Listed],
+        read: Callable[[bytes], tuple[str, bytes]],
+        presence: Presence,
+        tick: Callable[[], None],
+        *,
+        full: bool,
+    ) -> set[str]:
+        """The snapshots that there were."""
+        looked_at: set[str] = set()
         known: set[bytes] = set()
 
         def add(kind: bytes, data: bytes) -> bytes:
@@ -163,7 +180,8 @@ class Derived:
             return oid
 
         nodes: set[bytes] = set()
-        for snapshot, header in headers:
+        for snapshot, _, _, header in everything:
+            looked_at.add(snapshot)
             try:
                 todo = [decode_header(header, snapshot, "shadow-git")[1].key]
                 add(b"tree", top_tree(todo[0]))
@@ -188,6 +206,7 @@ class Derived:
                     elif entry.kind is Kind.FILE and entry.key not in known:
                         known.add(entry.key)
                         self.complete = presence.has(entry.key) and self.complete
+        return looked_at
 
 
 def _readable(read: Callable[[bytes], tuple[str, bytes]], oid: bytes) -> bool:
@@ -200,8 +219,11 @@ def _readable(read: Callable[[bytes], tuple[str, bytes]], oid: bytes) -> bool:
 
 def damaged_files(repository: Repository, derived: Derived, tick: Callable[[], None], *, full: bool) -> Iterator[str]:
     """What is damaged besides what costs snapshots something, for people."""
-    for path, snapshot in altered_refs(repository):
+    for path, snapshot in altered_refs(repository.path):
         yield f"{path} does not say {snapshot}"
+    for path, snapshot in misnamed_refs(repository.path):
+        yield f"{path} is not called as {snapshot} is"
+    yield from no_refs(repository.path)
     for faulty in faulty_packs(repository, tick, full=full, lone=not derived.complete):
         yield from faulty.words()
     for oid, (kind, _) in derived.lost.items():

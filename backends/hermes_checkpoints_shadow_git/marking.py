@@ -1,54 +1,13 @@
 """What is alive: every object that a snapshot leans on."""
 
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from hermes_checkpoints.contract import Kind, StoreDamaged, StoreError
 from hermes_checkpoints.kit.store.nodes import decode_header, decode_node
 from hermes_checkpoints_shadow_git.objects import object_id
+from hermes_checkpoints_shadow_git.refs import every_ref
 from hermes_checkpoints_shadow_git.storing import Node, header_of, tree_of
-
-_OURS = re.compile("[0-9a-f]{16}-[0-9a-f]{40}")  # the name says what is in it: thousands need not be read
-_HEX = frozenset(b"0123456789abcdef")
-
-
-def every_ref(repository: Path) -> Iterator[tuple[bytes, Path]]:
-    """Each ref's object and file, also of refs that somebody made or packed with git by hand.
-
-    Raises ``StoreDamaged`` for a file among the refs that is none.
-    """
-    for directory, _, names in os.walk(repository / "refs", onerror=_unlistable):
-        for name in names:
-            path = Path(directory, name)
-            if _OURS.fullmatch(name):
-                yield bytes.fromhex(name[17:]), path
-            elif not name.endswith(".lock"):
-                with suppress(FileNotFoundError):  # forgotten since it was listed
-                    if (oid := _id_in(path.read_bytes(), path)) is not None:
-                        yield oid, path
-    packed = repository / "packed-refs"
-    with suppress(FileNotFoundError):
-        for line in packed.read_bytes().splitlines():
-            if line[:1] not in (b"#", b"^") and (oid := _id_in(line.partition(b" ")[0], packed)) is not None:
-                yield oid, packed
-
-
-def _unlistable(error: OSError) -> None:
-    """A directory that cannot be listed must not look like one without snapshots."""
-    if not isinstance(error, FileNotFoundError):
-        raise StoreError(f"{error.filename} could not be listed: {error.strerror}. Nothing was deleted.") from error
-
-
-def _id_in(content: bytes, path: Path) -> bytes | None:
-    text = content.strip()
-    if text.startswith(b"ref: "):
-        return None  # another name of a ref that is listed, too
-    if len(text) != 40 or not _HEX.issuperset(text):
-        raise StoreDamaged(f"{path} is no ref. Nothing was deleted; move it away if it does not belong there.")
-    return bytes.fromhex(text.decode())
 
 
 class Mark:

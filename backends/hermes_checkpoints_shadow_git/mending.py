@@ -1,27 +1,28 @@
-"""Making anew what is derived, saving what a damaged pack still has, and putting objects back."""
+"""Making anew what is derived, and saving what a damaged pack still has."""
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
-from hermes_checkpoints.contract import Entry, Kind, Mended, Mending, Progress, StoreDamaged, StoreError
-from hermes_checkpoints.kit import locked, private_directory, sync_path
+from hermes_checkpoints.contract import Mended, Mending, Place, Progress, StoreDamaged, StoreError
+from hermes_checkpoints.kit import decode_header, locked, private_directory, publish, sync_path
 from hermes_checkpoints.kit.git import run
-from hermes_checkpoints.kit.store.nodes import decode_node
+from hermes_checkpoints.kit.store.names import created_name
+from hermes_checkpoints.kit.store.nodes import Listed
+from hermes_checkpoints.kit.store.plain import is_plain, open_plain
 from hermes_checkpoints.kit.store.scratch import clean_scratch, empty_scratch
-from hermes_checkpoints_shadow_git.checking import MISSING, Derived, Faulty, Presence, altered_refs, faulty_packs
-from hermes_checkpoints_shadow_git.objects import object_id, object_prefix
-from hermes_checkpoints_shadow_git.packfile import MemoryPack, pack_object, publish_packs, write_stream
+from hermes_checkpoints_shadow_git.checking import MISSING, Derived, Faulty, Presence, faulty_packs
+from hermes_checkpoints_shadow_git.packfile import publish_packs
 from hermes_checkpoints_shadow_git.packindex import Index, Span
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import OpenPack, PackReader
-from hermes_checkpoints_shadow_git.repository import Repository, sync_directory
+from hermes_checkpoints_shadow_git.puttingback import store
+from hermes_checkpoints_shadow_git.refs import altered_refs, misnamed_refs, strays
+from hermes_checkpoints_shadow_git.repository import REFS, Repository, sync_directory
 from hermes_checkpoints_shadow_git.rewriting import Source, intact, is_difference, rewrite
 from hermes_checkpoints_shadow_git.scanning import scanned
-from hermes_checkpoints_shadow_git.storing import STREAMED, store_node
+from hermes_checkpoints_shadow_git.storing import header_of
 
 _PIECE = 8 << 20  # a new pack has about this many bytes, or one object
 _BLOCK = 1 << 20
@@ -36,7 +37,7 @@ class Rebuild:
         repository: Repository,
         indexes: PackIndexes,
         reader: PackReader,
-        headers: Callable[[], Iterable[tuple[str, bytes]]],
+        headers: Callable[[], Iterable[Listed]],
         progress: Progress,
         *,
         dry_run: bool,
@@ -71,17 +72,54 @@ class Rebuild:
         self._progress(self._done)
 
     def _refs(self) -> Iterator[Mended]:
-        for path, snapshot in altered_refs(self._repository):
-            if not self._dry_run:
-                _write_in_place(path, f"{snapshot}\n".encode())
+        for path, snapshot in altered_refs(self._repository.path):
+            content = f"{snapshot}\n".encode()
+            if self._dry_run:
+                pass
+            elif is_plain(path):
+                _write_in_place(path, content)
+            else:
+                self._repository.put_aside(path)
+                publish(path, content, scratch=self._scratch)
             yield Mended(Mending.REBUILT, snapshot, "", "what git reads of it, from its name")
+        for path, right, snapshot in [*self._misplaced()]:
+            yield self._put_right(path, right, snapshot)
+        for path in [*strays(self._repository.path)]:
+            if not self._dry_run:
+                self._repository.put_aside(path)
+            yield Mended(Mending.QUARANTINED, "", path.name, f"no ref; kept in {self._repository.quarantine}")
+
+    def _misplaced(self) -> Iterator[tuple[Path, Path, str]]:
+        """Refs with another name, or in another workspace's directory, than their snapshots say; where they belong."""
+        refs = self._repository.path / REFS
+        names = [(refs / one[1] / created_name(one[2], one[0]), one[0]) for one in self._headers()]
+        for path, snapshot in [*names, *misnamed_refs(self._repository.path)]:
+            with suppress(StoreDamaged):  # then nobody can tell
+                header = header_of(self._reader.read(bytes.fromhex(snapshot))[1])
+                described = decode_header(header, snapshot, "shadow-git")[0]
+                workspace_id = Place(self._repository.path, described.workspace).workspace_id
+                right = refs / workspace_id / created_name(described.created_ns, snapshot)
+                if path != right:
+                    yield path, right, snapshot
+
+    def _put_right(self, path: Path, right: Path, snapshot: str) -> Mended:
+        if os.path.lexists(right):
+            if not self._dry_run:
+                self._repository.put_aside(path)
+            return Mended(Mending.QUARANTINED, "", path.name, f"it is listed as {right.name} in {right.parent.name}")
+        if not self._dry_run:
+            private_directory(right.parent)
+            path.rename(right)
+            sync_directory(right.parent)
+            sync_directory(path.parent)
+        return Mended(Mending.REBUILT, snapshot, "", "its name, from what it says")
 
     def _look(self, *, full: bool) -> Derived:
         self._indexes.reread()
         self._reader.close()
         derived = Derived()
         presence = Presence(self._indexes, self._reader)
-        derived.look(self._headers(), self._reader.read, presence, self._tick, full=full)
+        derived.look(self._headers, self._reader.read, presence, self._tick, full=full)
         return derived
 
     def _packs(self) -> Iterator[Mended]:
@@ -102,6 +140,8 @@ class Rebuild:
         run(self._scratch, "index-pack", "-o", os.fspath(made), os.fspath(pack))
         made.chmod(0o400)
         sync_path(made)
+        if not is_plain(target):
+            self._repository.put_aside(target)
         made.rename(target)
         sync_directory(target.parent)
 
@@ -129,7 +169,7 @@ class Rebuild:
 
     def _spans(self, faulty: Faulty) -> list[Span]:
         path = os.fspath(self._repository.packs / faulty.name)
-        if faulty.pack == MISSING:
+        if faulty.pack == MISSING or not is_plain(Path(f"{path}.pack")):
             return []
         if not faulty.index or not _damaged(path):
             return list(Index(f"{path}.idx").spans())
@@ -144,14 +184,9 @@ class Rebuild:
         return True
 
     def _quarantine(self, name: str) -> None:
-        quarantine = private_directory(self._repository.quarantine)
         with locked(self._repository.path / "lock"):  # nobody is saving, and leans on it
             # The pack first: killed here, what is left is an index without a pack, which nobody believes.
-            for extension in _OF_A_PACK:
-                with suppress(FileNotFoundError):
-                    (self._repository.packs / f"{name}{extension}").rename(quarantine / f"{name}{extension}")
-            sync_directory(quarantine)
-            sync_directory(self._repository.packs)
+            self._repository.put_aside(*(self._repository.packs / f"{name}{extension}" for extension in _OF_A_PACK))
 
     # -- what only git reads
 
@@ -174,7 +209,11 @@ def _damaged(path: str) -> bool:
 def _write_in_place(path: Path, content: bytes) -> None:
     # Not by rename, which would bring a snapshot back that is being forgotten.
     with suppress(FileNotFoundError):
-        path.chmod(0o600)
+        fd = open_plain(path)
+        try:
+            os.fchmod(fd, 0o600)
+        finally:
+            os.close(fd)
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.pwrite(fd, content, 0)
@@ -182,49 +221,3 @@ def _write_in_place(path: Path, content: bytes) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-def store(repository: Repository, scratch: Path, objects: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-    """Store objects (kind and bytes by id) whatever the store says that it has: durably, and visible together."""
-    pack = MemoryPack()
-    for oid, (kind, data) in objects.items():
-        pack.add(oid, *pack_object(kind, data))
-    publish_packs([pack.write(scratch)], repository.packs)
-
-
-def put_back(repository: Repository, scratch: Path, entry: Entry, content: BinaryIO, *, dry_run: bool) -> bool:
-    """Store a lost file or directory again, if these are its bytes. Raises ``StoreError``."""
-    objects: dict[bytes, tuple[bytes, bytes]] = {}
-    if entry.kind is Kind.DIR:
-
-        def add(kind: bytes, data: bytes) -> bytes:
-            oid = object_id(kind, data)
-            objects[oid] = kind, data
-            return oid
-
-        if store_node(decode_node(content.read()), add) != entry.key:
-            return False
-    elif entry.size > STREAMED:
-        return _put_large_back(repository, scratch, entry, content, dry_run=dry_run)
-    else:
-        data = content.read()
-        if object_id(b"blob", data) != entry.key:
-            return False
-        objects[entry.key] = b"blob", data
-    if not dry_run:
-        store(repository, clean_scratch(scratch), objects)
-    return True
-
-
-def _put_large_back(repository: Repository, scratch: Path, entry: Entry, content: BinaryIO, *, dry_run: bool) -> bool:
-    digest = hashlib.sha1(object_prefix(b"blob", entry.size), usedforsecurity=False)
-    while block := content.read(_BLOCK):
-        digest.update(block)
-    if digest.digest() != entry.key or dry_run:
-        return digest.digest() == entry.key
-    oid, pack = write_stream(content.fileno(), entry.size, clean_scratch(scratch), lambda _: None)
-    if oid != entry.key:  # it has moved since
-        pack.remove()
-        return False
-    publish_packs([pack], repository.packs)
-    return True

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 
+from hermes_checkpoints.kit.store.plain import open_plain
 from hermes_checkpoints_shadow_git.objects import ID_SIZE
 
 _MAGIC = b"\377tOc\0\0\0\2"
@@ -35,11 +36,11 @@ class Index:
     """The objects of one pack."""
 
     def __init__(self, path: str) -> None:
-        """Raises ``OSError`` when it is gone and ``ValueError`` when it is no index."""
+        """Raises ``OSError`` when it is gone or cannot be read, and ``ValueError`` when it is no index."""
         self.name = os.path.basename(path).removesuffix(".idx")
         self.pack = path.removesuffix(".idx") + ".pack"
         self._map: bytes | mmap.mmap
-        with open(path, "rb", buffering=0) as file:
+        with os.fdopen(open_plain(path), "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size > _MAPPED:
                 self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
             else:

@@ -5,6 +5,7 @@ import os
 import threading
 
 from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.kit.store.plain import is_damage
 from hermes_checkpoints_shadow_git.packindex import PER_OBJECT, Index
 from hermes_checkpoints_shadow_git.repository import Repository
 
@@ -99,8 +100,12 @@ class PackIndexes:
         for name in wanted - self._indexes.keys():
             index = None
             # Gone since the listing: the next one will not name it. Damaged: not asked again before the next refresh.
-            with contextlib.suppress(FileNotFoundError, ValueError):
-                index = Index(os.path.join(self._directory, name))
+            try:
+                with contextlib.suppress(FileNotFoundError, ValueError):
+                    index = Index(os.path.join(self._directory, name))
+            except OSError as error:
+                if not is_damage(error):
+                    raise
             self._indexes[name] = index
             self._take_in(index)
 

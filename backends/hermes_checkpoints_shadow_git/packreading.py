@@ -13,6 +13,7 @@ from isal import isal_zlib
 
 from hermes_checkpoints.contract import StoreDamaged, StoreError
 from hermes_checkpoints.kit.git import Objects
+from hermes_checkpoints.kit.store.plain import is_damage, open_plain
 from hermes_checkpoints_shadow_git.objects import object_prefix, split_prefix
 from hermes_checkpoints_shadow_git.packindex import Index
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
@@ -31,7 +32,7 @@ class OpenPack:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.fd = open_plain(path)
 
     def __del__(self) -> None:
         if hasattr(self, "fd"):
@@ -187,7 +188,8 @@ class PackReader:
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise StoreError(f"{path} cannot be opened: {error.strerror}. Nothing was changed.") from error
+                kind = StoreDamaged if is_damage(error) else StoreError
+                raise kind(f"{path} cannot be opened: {error.strerror}. Nothing was changed.") from error
             self._packs[path] = pack
             if len(self._packs) > _OPEN:
                 self._packs.popitem(last=False)

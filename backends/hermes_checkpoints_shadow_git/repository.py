@@ -3,13 +3,15 @@
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from hermes_checkpoints.contract import StoreError
-from hermes_checkpoints.kit.store.publish import publish, sync_path
+from hermes_checkpoints.kit.store.plain import read_plain
+from hermes_checkpoints.kit.store.publish import private_directory, publish, sync_path
 
 REFS = "refs/hermes-checkpoints"
 """Where the snapshots' refs are, a directory for each workspace."""
@@ -109,6 +111,21 @@ class Repository:
         """Where what was damaged is kept; made when it is needed."""
         return self.path / "quarantine"
 
+    def put_aside(self, *paths: Path, prefix: str = "") -> Path:
+        """Move things that are there to the quarantine, durably, where no name is used twice; that directory.
+
+        Raises ``OSError`` and ``StoreError``.
+        """
+        quarantine = private_directory(self.quarantine)
+        token = secrets.token_hex(4)
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(quarantine / f"{prefix}{path.stem}-{token}{path.suffix}")
+        sync_directory(quarantine)
+        for directory in {path.parent for path in paths}:
+            sync_directory(directory)
+        return quarantine
+
     @property
     def packs(self) -> Path:
         """Where git looks for packs and their indexes."""
@@ -150,7 +167,7 @@ class Repository:
         """Make the file hold ``content``, durably, and never half of it."""
         target = self.path / name
         with contextlib.suppress(FileNotFoundError):
-            if target.read_bytes() == content:
+            if read_plain(target) == content:
                 return
         publish(target, content, scratch=self.tmp)
 

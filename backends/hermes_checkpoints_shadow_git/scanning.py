@@ -7,11 +7,13 @@ import os
 import zlib
 from collections.abc import Iterator
 
+from hermes_checkpoints.kit.store.plain import open_plain
 from hermes_checkpoints_shadow_git.objects import ID_SIZE, PACK_HEADER, object_prefix, split_prefix
 from hermes_checkpoints_shadow_git.packindex import Span
 
 _DEFLATE = b"\x78"  # what every deflated object begins with, after its kind and size
 _LONGEST_PREFIX = 10
+_FIRST = 4 << 10  # bytes of noise are begun a hundred times a megabyte, and seldom go on for longer
 _BLOCK = 1 << 20
 
 
@@ -21,7 +23,7 @@ def scanned(path: str) -> list[Span]:
     An object that can be inflated to the size that it says, its checksum
     included, is one: no other bytes look like that.
     """
-    with open(path, "rb", buffering=0) as file:
+    with os.fdopen(open_plain(path), "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= PACK_HEADER.size + ID_SIZE:
             return []
         with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
@@ -64,10 +66,10 @@ def _object_at(data: mmap.mmap, offset: int, end: int) -> Span | None:
 def _inflated(data: mmap.mmap, offset: int, start: int, end: int, kind: bytes, size: int) -> Span | None:
     inflate = zlib.decompressobj()
     digest = hashlib.sha1(object_prefix(kind, size), usedforsecurity=False)
-    left, packed = size, b""
+    left, packed, piece = size, b"", _FIRST
     while not inflate.eof and left >= 0 and (packed or start < end):
         if not packed:
-            packed = data[start : min(start + _BLOCK, end)]
+            packed, piece = data[start : min(start + piece, end)], _BLOCK
             start += len(packed)
         block = inflate.decompress(packed, _BLOCK)
         packed = inflate.unconsumed_tail

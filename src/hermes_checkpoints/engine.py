@@ -28,6 +28,7 @@ from hermes_checkpoints.contract import (
     Place,
     Saved,
 )
+from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.looking import PathLike
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.records import touch_record
@@ -35,6 +36,7 @@ from hermes_checkpoints.restores import Restores
 from hermes_checkpoints.settings import home_directory
 
 
+@only_our_errors
 class Engine(Restores):
     """Snapshots of workspaces in one store."""
 

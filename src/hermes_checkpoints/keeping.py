@@ -32,22 +32,28 @@ def edited_since(references: Collection[Held], scope: Scope, present: Held | Non
     ``present`` is ``None`` for the live workspace. ``unfinished``: a restore was
     interrupted, which leaves directories with modes that no state had.
     """
-    edited = set.intersection(
-        *(_edited(across.changes(one, present, scope), unfinished=unfinished) for one in references)
-    )
-    return lambda change: "it was edited after the restore" if change.path in edited else None
+    found = [_edited(across.changes(one, present, scope)) for one in references]
+    edited = set.intersection(*(set(one) for one in found))
+
+    def keep(change: Change) -> str | None:
+        if change.path not in edited:
+            return None
+        # Of a directory that goes, or becomes a file, there is nothing to keep: its entries are judged by themselves.
+        stays = change.after is not None and change.after.kind is Kind.DIR and not unfinished
+        if not stays and any(one[change.path] for one in found):
+            return None
+        return "it was edited after the restore"
+
+    return keep
 
 
-def _edited(changes: Iterator[Change], *, unfinished: bool) -> set[str]:
+def _edited(changes: Iterator[Change]) -> dict[str, bool]:
+    """The paths that somebody changed, and of each whether it was and is a directory, with other attributes."""
     return {
-        change.path
+        change.path: all(entry is not None and entry.kind is Kind.DIR for entry in (change.before, change.after))
         for change in changes
-        if not _lost_set_id_only(change) and not (unfinished and _attributes_of_a_directory(change))
+        if not _lost_set_id_only(change)
     }
-
-
-def _attributes_of_a_directory(change: Change) -> bool:
-    return all(entry is not None and entry.kind is Kind.DIR for entry in (change.before, change.after))
 
 
 def _lost_set_id_only(change: Change) -> bool:

@@ -20,6 +20,7 @@ from hermes_checkpoints.contract import (
     StoreError,
     silent,
 )
+from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.differences import file_diffs, held_diffs
 from hermes_checkpoints.export import lay_out
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
@@ -37,6 +38,7 @@ log = logging.getLogger("hermes_checkpoints")
 PathLike = str | os.PathLike[str]
 
 
+@only_our_errors
 class Looking:
     """An engine's settings and backends, and all that only looks; :class:`~hermes_checkpoints.Engine` does the rest."""
 
@@ -70,6 +72,11 @@ class Looking:
         self._told: set[Path] = set()
         self.upkeep = Upkeep(self._opener, wait, progress)
         """Keeping the store small: what it takes, what is forgotten, pins."""
+
+    @property
+    def base(self) -> Path:
+        """The directory that ``--store`` names."""
+        return self.settings.base
 
     def list(self, workspace: PathLike) -> list[Snapshot]:
         """The snapshots of a directory, newest first, whichever backends hold them."""

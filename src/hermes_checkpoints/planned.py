@@ -1,7 +1,5 @@
 """What follows from a plan before it is carried out: the directories it changes, and names that may be one entry."""
 
-from collections.abc import Iterator
-
 from hermes_checkpoints.contract import Entry, Kind
 from hermes_checkpoints.kit.write.spelling import fold
 from hermes_checkpoints.policy.plan import Action, Plan, Step
@@ -9,13 +7,16 @@ from hermes_checkpoints.policy.plan import Action, Plan, Step
 
 def scratch_directories(plan: Plan) -> tuple[str, ...]:
     """The directories (``""``: the root) in which ``apply``, when it is killed, may leave something beside a file."""
-    changed = (step.path for step in plan.steps if step.action in (Action.WRITE, Action.ATTRIBUTES) and step.path)
+    changed = (step.path for step in plan.steps if step.action is not Action.KEEP and step.path)
     return tuple(sorted({path.rpartition("/")[0] for path in changed}))
 
 
-def emptied_directories(plan: Plan) -> Iterator[str]:
-    """The directories in which names go away."""
-    return (step.path.rpartition("/")[0] for step in plan.of(Action.DELETE))
+def read_only_directories(plan: Plan) -> dict[str, int]:
+    """The directories in a plan that have to be opened up for it, with their modes."""
+    entries = ((step.path, step.before) for step in plan.steps)
+    return {
+        path: entry.mode for path, entry in entries if is_directory(entry) and entry and entry.mode & 0o300 != 0o300
+    }
 
 
 def spellings(plan: Plan) -> dict[str, Step]:

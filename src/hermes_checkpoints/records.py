@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_checkpoints.contract import Place, StoreError
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 # A turn in which nothing changed renews the date only this often (seconds).
@@ -42,7 +43,7 @@ def read_record(store: Path, workspace_id: str) -> Record | None:
 
 def _read(path: Path) -> Record | None:
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(read_plain(path))
         workspace = Path(os.fsdecode(raw["workdir"].encode("utf-8", "surrogateescape")))
         backends = tuple(str(name) for name in list[object](raw.get("backends", ())))
         parent = tuple(map(int, raw["parent"])) if "parent" in raw else None

@@ -18,7 +18,7 @@ from hermes_checkpoints.kit.write.portion import Made, Portion
 from hermes_checkpoints.kit.write.reaching import Opened, sync_directories, tell_nobody
 from hermes_checkpoints.kit.write.replacing import Moved
 from hermes_checkpoints.kit.write.writing import TreeWriter
-from hermes_checkpoints.planned import emptied_directories, is_directory, scratch_directories, spellings
+from hermes_checkpoints.planned import is_directory, scratch_directories, spellings
 from hermes_checkpoints.policy.plan import Action, Plan, Step
 from hermes_checkpoints.results import Failure
 
@@ -94,7 +94,7 @@ def apply(
         if many:
             sync_filesystem(root)
         else:
-            sync_directories(root, {*scratch_directories(plan), *emptied_directories(plan)})
+            sync_directories(root, scratch_directories(plan))
     except OSError as error:
         done.failed.append(Failure(".", f"what was done may not be on the disk: {error.strerror}"))
     if many:

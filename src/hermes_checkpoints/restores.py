@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hermes_checkpoints import results
 from hermes_checkpoints.across import Held
 from hermes_checkpoints.contract import Backend, Place, RestoreRefused, Restoring, Snapshot
+from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.looking import Looking, PathLike
 from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import ABORT, CONTINUE, redoable, undoable
@@ -18,6 +18,7 @@ from hermes_checkpoints.settings import home_directory
 from hermes_checkpoints.underway import Journal, Underway
 
 
+@only_our_errors
 class Restores(Looking):
     """What an engine does to a workspace."""
 
@@ -95,22 +96,25 @@ class Restores(Looking):
     def _finishing(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
         ends = self._ends(place, underway)
         options = Options(underway.times, underway.setuid)
-        restoring = replace(underway.restoring, action=CONTINUE)
+        restoring = Restoring(ends[1].snapshot, underway.restoring.paths, CONTINUE, ends[0].snapshot)
         return ends[1].backend, Rollback(
             _snapshot(ends[1]), restoring, options, ends, unfinished=True, resumes=underway
         )
 
     def _aborting(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
         ends = self._ends(place, underway)
-        restoring = Restoring(underway.safety, underway.restoring.paths, ABORT)
+        restoring = Restoring(ends[0].snapshot, underway.restoring.paths, ABORT, ends[0].snapshot)
         return ends[0].backend, Rollback(
             _snapshot(ends[0]), restoring, Options(), ends, unfinished=True, resumes=underway
         )
 
     def _ends(self, place: Place, underway: Underway) -> tuple[Held, Held]:
         """The states that an interrupted restore lies between: before it, and its target."""
-        before = held_in(self._opener.holders(place), underway.safety)
-        return before, held_in(self._opener.holders(place), underway.restoring.target)
+        before, after = underway.dates
+        return (
+            held_in(self._opener.holders(place), underway.safety, before),
+            held_in(self._opener.holders(place), underway.restoring.target, after),
+        )
 
     def _preview(self, place: Place, backend: Backend, asked: Rollback) -> Plan:
         return preview(backend, self._opener.saves(place, backend), self.settings.scope, asked)
@@ -121,15 +125,23 @@ class Restores(Looking):
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
         saving, scope = self._opener.saving(place, backend), self.settings.scope
         with self.upkeep.budget.regardless(saving) as growing, self._alone(place):
-            if asked.resumes is not None and Journal(place).read() is None:
-                raise RestoreRefused(
-                    f"the restore of {place.workspace} was ended by somebody else. Nothing was changed."
-                )
+            self._still_so(place, asked)
             done = roll_back(backend, saving, place, scope, asked, self._progress, growing)
             held = self._opener.holding(place) or (saving.name,)
             touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
             self.upkeep.budget.after_take(place)
         return done
+
+    def _still_so(self, place: Place, asked: Rollback) -> None:
+        """Now that nobody else can: refuse what was decided by a state that is not there any more."""
+        if asked.resumes is not None:
+            found = Journal(place).read()
+            if found is None or found.dates != asked.resumes.dates:
+                raise RestoreRefused(f"somebody else ended the restore of {place.workspace}. Nothing was changed.")
+        elif asked.references:
+            last = (undoable if asked.restoring.action == "undo" else redoable)(self.list(place.workspace))
+            if last is None or last.id != asked.target.id:
+                raise RestoreRefused(f"somebody else restored {place.workspace} meanwhile. Nothing was changed.")
 
     def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:
         return self._roll_back(*self._last(workspace, action, options))
@@ -145,7 +157,7 @@ class Restores(Looking):
         backend = self._opener.open(safety.backend, place)
         restored = held_in(self._opener.holders(place), last.target)
         underway, restoring = Journal(place).read(), Restoring(safety.id, last.paths, action)
-        unfinished = underway is not None and underway.safety == safety.id
+        unfinished = underway is not None and underway.dates[0] == safety.created_ns
         return place, backend, Rollback(safety, restoring, options, (restored,), unfinished=unfinished)
 
 

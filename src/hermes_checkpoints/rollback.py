@@ -32,12 +32,12 @@ from hermes_checkpoints.contract import (
     within,
 )
 from hermes_checkpoints.keeping import edited_since, unknown_then
-from hermes_checkpoints.planned import scratch_directories
+from hermes_checkpoints.planned import read_only_directories, scratch_directories
 from hermes_checkpoints.policy.history import ABORT, CONTINUE
 from hermes_checkpoints.policy.plan import Action, Keep, Plan, keep_nothing, make_plan
 from hermes_checkpoints.restore import Options, apply
-from hermes_checkpoints.results import Restored
-from hermes_checkpoints.underway import Journal, Underway
+from hermes_checkpoints.results import Failure, Restored
+from hermes_checkpoints.underway import Journal, Underway, fresh_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ def roll_back(
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         keep = _keeping(backend, asked, scope, changes, present)
         plan = make_plan(target, changes, restoring.paths, keep, take_back=asked.takes_back)
-        journal, underway = Journal(place), _underway(asked, plan, safety.latest.id)
+        journal, underway = Journal(place), _underway(asked, plan, safety.latest)
         if not plan.empty:
-            journal.write(underway)
+            _note(journal, underway, saving)
     except BaseException:
         if made:
             place.workspace.rmdir()
@@ -131,34 +131,50 @@ def roll_back(
         with suppress(StoreError):  # the same full disk, perhaps: it counts as killed, then
             journal.write(replace(journal.read() or underway, stopped=done.stopped))
     else:
-        journal.end()
+        try:
+            journal.end()
+        except StoreError as error:
+            done.failed.append(Failure(".", f"all was done that could be, and may be said to be interrupted: {error}"))
     backend.restored(target.id, done.stamps)
     return Restored(
         target, safety.latest, done.written, done.deleted, done.kept, done.failed, safety.left_out, done.stopped
     )
 
 
-def _underway(asked: Rollback, plan: Plan, safety: str) -> Underway:
+def _note(journal: Journal, underway: Underway, saving: Backend) -> None:
+    try:
+        journal.write(underway)
+    except StoreError as error:
+        saving.forget([underway.safety])  # or undo would go by a restore that never was
+        raise RestoreRefused(f"the restore could not be noted, so that it was not begun: {error}") from error
+
+
+def _underway(asked: Rollback, plan: Plan, safety: Snapshot) -> Underway:
     """What the journal says of a restore; one that is resumed stays what it was."""
     begun = asked.resumes or Underway(
-        safety,
+        safety.id,
         asked.restoring,
+        (safety.created_ns, asked.target.created_ns),
         asked.options.times,
         asked.options.setuid,
         {step.path: step.reason for step in plan.of(Action.KEEP)},
     )
-    fresh = Underway(safety, asked.restoring).token
-    return replace(begun, token=fresh, directories=scratch_directories(plan), opened={}, stopped="")
+    directories, opened = scratch_directories(plan), read_only_directories(plan)
+    return replace(begun, token=fresh_token(), directories=directories, opened=opened, stopped="")
 
 
-def held_in(backends: Iterable[Backend], snapshot: str) -> Held:
-    """The snapshot that a restore being taken back went to. Raises ``RestoreRefused`` when it is gone."""
+def held_in(backends: Iterable[Backend], snapshot: str, created_ns: int = 0) -> Held:
+    """The snapshot that a restore being taken back went to, also under a new id if its date is given.
+
+    Raises ``RestoreRefused`` when it is gone.
+    """
     for backend in backends:
-        if any(held.id == snapshot for held in backend.snapshots()):
-            return Held(backend, snapshot)
+        for held in backend.snapshots():
+            if snapshot == held.id or created_ns == held.created_ns:
+                return Held(backend, held.id)
     raise RestoreRefused(
-        f"snapshot {snapshot[:10]}, which was restored then, is gone, so later edits could not be told apart. "
-        "Nothing was changed; restore the safety snapshot by its id instead."
+        f"snapshot {snapshot[:10]}, which that restore was between, is gone, so later edits could not be told apart. "
+        "Nothing was changed; restore one of the others by its id instead."
     )
 
 

@@ -7,11 +7,16 @@ snapshots. It is written and removed under the workspace's lock.
 
 import json
 import logging
+import os
 import secrets
+import stat
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
 from hermes_checkpoints.contract import Place, Restoring, StoreError
 from hermes_checkpoints.kit.store.publish import private_directory, publish, sync_filesystem, sync_path
@@ -27,11 +32,13 @@ class Underway:
     safety: str
     """Id of the snapshot that holds the state before."""
     restoring: Restoring
+    dates: tuple[int, int]
+    """``created_ns`` of the safety snapshot and of the target: they outlast a purge or a repair, and ids do not."""
     times: bool = False
     setuid: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     """Paths that were to stay as they are, with the reason."""
-    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    token: str = field(default_factory=lambda: fresh_token())
     """Names of files that are made beside their targets carry it."""
     directories: tuple[str, ...] = ()
     """Where such files may be left, relative to the workspace."""
@@ -41,6 +48,11 @@ class Underway:
     """Seconds since the epoch."""
     stopped: str = ""
     """Why it ended before it was done; empty when it was killed."""
+
+
+def fresh_token() -> str:
+    """What the names of one restore's unfinished files have in common."""
+    return secrets.token_hex(4)
 
 
 class Journal:
@@ -53,21 +65,17 @@ class Journal:
     def read(self) -> Underway | None:
         """What was begun and has not ended; ``None`` when nothing was, or nobody can tell."""
         try:
-            row = json.loads(self._path.read_bytes())
-            asked = row["restoring"]
-            row["restoring"] = Restoring(asked["target"], tuple(asked["paths"]), asked["action"])
-            row["directories"] = tuple(row["directories"])
-            return Underway(**row)
+            return _understood(_opened(_read(self._path)))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.warning("%s cannot be read, so an interrupted restore cannot be told: %s", self._path, error)
             return None
 
     def write(self, underway: Underway) -> None:
         """Note what is begun, durably. Raises ``StoreError``."""
         private_directory(self._directory)
-        publish(self._path, json.dumps(asdict(underway)).encode(), scratch=self._directory)
+        publish(self._path, _sealed(asdict(underway)), scratch=self._directory)
 
     def opened(self, directory: str, mode: int) -> None:
         """Note the mode of a directory that is going to be made writable."""
@@ -75,20 +83,62 @@ class Journal:
         if underway is not None and directory not in underway.opened:
             self.write(replace(underway, opened={**underway.opened, directory: mode}))
 
-    def rename(self, new_ids: Mapping[str, str]) -> None:
-        """Let an interrupted restore still find its snapshots, which were replaced. Raises ``StoreError``."""
-        underway = self.read()
-        if underway is None or not new_ids.keys() & {underway.safety, underway.restoring.target}:
-            return
-        target = underway.restoring.target
-        restoring = replace(underway.restoring, target=new_ids.get(target, target))
-        self.write(replace(underway, safety=new_ids.get(underway.safety, underway.safety), restoring=restoring))
-
     def end(self) -> None:
-        """The restore is done, or another one takes its place."""
-        with suppress(OSError):  # it is told once more; finishing it then finds nothing to do
-            self._path.unlink(missing_ok=True)
+        """The restore is done, or another one takes its place. Raises ``StoreError``."""
+        try:
+            self._path.unlink()
             sync_path(self._directory)  # or a power cut brings it back, many edits later
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"cannot remove {self._path}: {error.strerror}") from error
+
+
+def _sealed(row: Mapping[str, Any]) -> bytes:
+    """A row and its digest: what is restored must not follow from a byte that somebody changed."""
+    body = json.dumps(row).encode()
+    return _digest(body) + b"\n" + body + b"\n"
+
+
+def _opened(data: bytes) -> dict[str, Any]:
+    digest, _, body = data.rstrip(b"\n").partition(b"\n")
+    if digest != _digest(body):
+        raise ValueError("it has other bytes than were written")
+    row = json.loads(body)
+    return dict(row)
+
+
+def _read(path: Path) -> bytes:
+    # NONBLOCK: a FIFO put in its place must not hang every command.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("it is not a file")
+        return file.read()
+
+
+def _understood(row: Mapping[str, Any]) -> Underway:
+    """What a row says. Raises what ``read`` takes for damage when it says something else than one of ours."""
+    asked = row["restoring"]
+    restoring = Restoring(str(asked["target"]), tuple(map(str, asked["paths"])), str(asked["action"]))
+    before, after = map(int, row["dates"])
+    return Underway(
+        str(row["safety"]),
+        restoring,
+        (before, after),
+        bool(row["times"]),
+        bool(row["setuid"]),
+        {str(path): str(why) for path, why in row["kept"].items()},
+        bytes.fromhex(row["token"]).hex(),
+        tuple(map(str, row["directories"])),
+        {str(path): int(mode) & 0o7777 for path, mode in row["opened"].items()},
+        float(row["begun"]),
+        str(row["stopped"]),
+    )
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).hexdigest().encode()
 
 
 def sweep_left(place: Place) -> None:

@@ -139,6 +139,25 @@ def test_a_yes_at_the_question_repairs_what_was_shown_and_a_no_nothing(run, spoi
     assert b"\x1b[31m" not in drawn
 
 
+def test_a_person_is_told_once_what_costs_many_snapshots_and_a_program_each_time(run, spoilt):
+    assert len([one for one in run("verify", "--json").json["damaged"] if one["snapshot"]]) == 2
+    assert len([row for row in run("repair").rows if row[0] == "leave_out"]) == 2
+    for words, typed in ((["verify"], b""), (["repair"], b"n\n")):
+        _, drawn = on_a_terminal(*words, typed=typed, env=WIDE)
+        assert (drawn.count(rb"lost\033[31m"), b"2 snapshots of " in drawn) == (1, True)
+
+
+def test_what_an_absent_workspace_lost_is_left_out_only_when_that_is_asked_for(run, spoilt, monkeypatch):
+    monkeypatch.chdir(spoilt.parent)
+    spoilt.rename(spoilt.with_name("unmounted"))
+    kept = run("repair", "--yes", "--json")
+    assert (kept.code, kept.json["absent"]) == (codes.DAMAGED, [str(spoilt)])
+    assert "--absent" in kept.json["undone"][0]["reason"]
+    assert [one for one in kept.json["repairs"] if one["repair"] == "left_out"] == []
+    assert len([row for row in run("repair", "--absent").rows if row[0] == "leave_out"]) == 2
+    assert run("repair", "--absent", "--yes").code == 0
+
+
 @pytest.mark.parametrize("command", [["verify"], ["repair", "--yes"]])
 def test_control_c_says_that_it_was_safe_and_is(run, spoilt, monkeypatch, command):
     listed = ids(run)
@@ -156,7 +175,7 @@ def _interrupt(screen, done):
 
 
 def test_somebody_at_work_has_an_exit_code_of_its_own(run, workspace, base, monkeypatch):
-    def busy(upkeep, *, dry_run=False):
+    def busy(upkeep, **options):
         raise StoreBusy("somebody is at work")
 
     monkeypatch.setattr(Upkeep, "repair", busy)

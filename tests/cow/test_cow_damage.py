@@ -39,7 +39,9 @@ def filled(ground):
 
 
 def found(ground, *, full=True):
-    return list(ground.backend.examine(full=full))
+    damages = list(ground.backend.examine(full=full))
+    ground.backend.examined()
+    return damages
 
 
 def test_a_store_without_damage_has_none(ground):
@@ -221,7 +223,7 @@ def test_a_damaged_header_is_put_aside_and_the_others_stay(ground):
     assert [(damage.snapshot, damage.path) for damage in found(ground)] == [(first.id, "")]
     mended = list(ground.backend.mend(give_up=True))
     assert [(one.what, one.snapshot) for one in mended] == [(Mending.QUARANTINED, first.id)]
-    assert [one.read_bytes() for one in ground.home.glob(f"quarantine/*/*-{first.id}")] == [damaged]
+    assert [one.read_bytes() for one in ground.home.glob(f"quarantine/*/*-{first.id}-*")] == [damaged]
     assert [snapshot.id for snapshot in ground.backend.snapshots()] == [second.id]
     assert found(ground) == []
     assert ground.backend.reclaim()

@@ -143,6 +143,21 @@ def test_every_flipped_or_cut_byte_of_the_digests_is_found_costs_nothing_and_is_
         assert found(ground) == []
 
 
+def test_the_digests_of_another_batch_vouch_for_nothing(ground, large):
+    """Copied over the right ones, they would make good contents damaged; exchanged with those, wrong ones good."""
+    ground.write("large", LARGE)
+    ground.write("larger", LARGE + 1)
+    later = ground.take()
+    assert found(ground) == []
+    batch, other = batch_of(ground, large), batch_of(ground, later)
+    known = recorded(batch)
+    (batch / "digests").write_bytes((other / "digests").read_bytes())
+    assert [damage.snapshot for damage in found(ground)] == [""]
+    assert [one.what for one in ground.backend.rebuild()] == [Mending.REBUILT]
+    assert found(ground) == []
+    assert recorded(batch) == known
+
+
 def test_a_digest_that_cannot_be_proved_is_not_kept(ground, large):
     """The line or the content is damaged, and nobody can say which."""
     assert found(ground) == []

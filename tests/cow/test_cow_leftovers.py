@@ -146,7 +146,7 @@ def test_what_is_not_ours_stays(ground):
     ground.write("a", 100_000)
     ground.take()
     batch = next((ground.home / "batches").iterdir())
-    for path in (batch / "notes", ground.home / "batches" / "notes", ground.home / "snapshots" / "notes"):
+    for path in (batch / "notes", ground.home / "batches" / "notes"):
         path.write_bytes(b"mine")
     assert ground.backend.reclaim(thorough=True)
     assert (batch / "notes").read_bytes() == b"mine"

@@ -50,12 +50,12 @@ def test_a_snapshot_forgotten_while_it_is_marked_is_passed_over_and_hides_nothin
                 for snapshot in (self.first, None):
                     moved = [path for name, path in headers.items() if snapshot and name != snapshot]
                     for path in moved:
-                        path.rename(path.with_name("x" + path.name))
+                        path.rename(ground.home / path.name)
                     super().mark()
                     for path in moved:
-                        path.with_name("x" + path.name).rename(path)
+                        (ground.home / path.name).rename(path)
 
-        marks = OneFirst(ground.home / "snapshots", load, lambda: None)
+        marks = OneFirst(ground.home, load, lambda: None)
         marks.mark()
         live = sum(len(batch.numbers) for batch in marks.batches.values())
         assert live >= len(held), f"{kept.id} leans on all of them"

@@ -89,7 +89,7 @@ def test_an_interrupted_rollback_is_told_and_can_be_finished_and_taken_back(conf
         assert len(picture(workspace)) < len(before)
         told = ask(word)
         assert ("as the interrupted rollback was to make it" in told) == (halfway is not None)
-        assert [path.name for path in workspace.glob("new-*")] == (
+        assert sorted(path.name for path in workspace.glob("new-*")) == (
             [] if halfway else sorted(f"new-{n}" for n in range(8))
         )
         assert "✗ a rollback to " not in ask()

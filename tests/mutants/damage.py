@@ -13,7 +13,8 @@ class FindsNothing(MemoryBackend):
 @must_fail("test_damage_is_named_whichever_workspace_asks")
 class LooksAtItsOwnOnly(MemoryBackend):
     def _everything(self):
-        yield from ((snapshot, header) for snapshot, (_, header) in self._mine().items())
+        mine = self._mine().items()
+        yield from ((snapshot, self.place.workspace_id, *stored) for snapshot, stored in mine)
 
 
 @must_fail("test_a_content_with_a_changed_byte_is_never_handed_out")
@@ -32,6 +33,12 @@ class PutsAnythingBack(MemoryBackend):
 class HealsNothing(MemoryBackend):
     def _put_back(self, entry, content, *, dry_run=False):
         return False
+
+
+@must_fail("test_what_the_workspace_still_has_is_stored_again")
+class LooksOnlyWhereItWas(MemoryBackend):
+    def _digest(self, file):
+        return b""
 
 
 @must_fail("test_a_dry_run_says_what_would_be_and_changes_no_byte")

@@ -114,7 +114,8 @@ class KeepsWhatWasInterrupted(MemoryBatch):
             mine = self._shelf.snapshots[self._workspace_id]
             created_ns, header = max(mine.values())
             self._shelf.things.update(self._new)
-            mine[id_of(header + b" ") or "a" * 40] = (created_ns + 1, header)
+            later = header.replace(b"%d" % created_ns, b"%d" % (created_ns + 1))
+            mine[id_of(later) or "a" * 40] = (created_ns + 1, later)
         super().abandon()
 
 

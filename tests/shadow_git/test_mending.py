@@ -228,10 +228,10 @@ def damaged(place, pictures, tmp_path):
         (place.workspace / "lost").unlink()
         pictures[backend.save(EVERYTHING, Note("before", restoring=Restoring(target))).snapshot.id] = None
         fill(place.workspace, "later", 2000, 3)
-        turn(backend, pictures)
+        later = turn(backend, pictures)
         for name in ("lost", "here"):
             spoil(backend, backend.entry(target, name).key)
-        index = packs_of(place)[0].with_suffix(".idx")
+        index = pack_of(backend, bytes.fromhex(later))[0].with_suffix(".idx")
         write(index, flipped(index.read_bytes(), 1100))
     shutil.copytree(place.store, tmp_path / "kept")
     return tmp_path / "kept"

@@ -3,10 +3,11 @@
 import os
 
 import pytest
+from losing import LOST
 
 from hermes_checkpoints import Engine, Limits
 from hermes_checkpoints.results import Taken
-from trees import BACKENDS, put
+from trees import BACKENDS, ground, put
 
 MB = 1 << 20
 
@@ -40,3 +41,17 @@ def store(request, fresh_directory):
             return sum(status.st_blocks * 512 for status in files)
 
     return Store()
+
+
+@pytest.fixture(params=BACKENDS)
+def there(request, tmp_path):
+    """A workspace whose first two snapshots hold ``lost``, of which nobody else has the bytes."""
+    with ground(tmp_path, request.param, wait=0.1) as made:
+        put(made.workspace, "dir/lost", LOST)
+        put(made.workspace, "dir/stays", b"stays")
+        made.take("first")
+        put(made.workspace, "notes", b"more")
+        made.take("second")
+        (made.workspace / "dir/lost").unlink()
+        made.take("third")
+        yield made

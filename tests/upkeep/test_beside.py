@@ -1,6 +1,7 @@
 """What a store keeps beside its snapshots: found when it is damaged, and made anew."""
 
 import json
+import os
 
 import pytest
 
@@ -9,8 +10,9 @@ from hermes_checkpoints.contract import Place
 from hermes_checkpoints.policy.budget import Standing
 from hermes_checkpoints.records import read_record
 from hermes_checkpoints.results import Taken
+from hermes_checkpoints.testing.privileges import obeying_modes
 from spoiling import cut, opened_anew, remove, replace, store_of, turn_into_a_directory
-from trees import BACKENDS, ground, put
+from trees import BACKENDS, ground, put, seconds
 
 
 @pytest.fixture(params=BACKENDS)
@@ -138,3 +140,53 @@ def test_a_configuration_that_cannot_be_understood_is_damage_and_is_left_to_its_
     done = there.engine.upkeep.repair()
     assert [one.part for one in done.after.damaged] == ["config.toml"]
     assert config.read_text() == "]["
+
+
+@pytest.mark.parametrize("part", ["projects", "pins"])
+def test_a_fifo_in_the_place_of_a_record_keeps_nobody_waiting(there, part):
+    (newest, *_) = listed = there.engine.list(there.workspace)
+    there.engine.upkeep.pin(newest, "kept")
+    (path,) = (path for path in (store_of(there) / part).rglob("*") if path.is_file())
+    remove(path)
+    os.mkfifo(path)
+    with seconds(30), opened_anew(there) as engine:
+        assert engine.upkeep.repair().done
+        assert engine.upkeep.verify().damaged == []
+        assert engine.list(there.workspace) == listed
+
+
+def test_a_link_in_the_place_of_a_pin_is_put_aside_and_the_snapshot_stays_pinned(there, tmp_path):
+    newest = there.engine.list(there.workspace)[0]
+    there.engine.upkeep.pin(newest, "kept")
+    (pin,) = (path for path in (store_of(there) / "pins").rglob("*") if path.is_file())
+    pin.rename(tmp_path / "elsewhere")
+    pin.symlink_to(tmp_path / "elsewhere")
+    with opened_anew(there) as engine:
+        assert [one.part for one in engine.upkeep.verify().damaged] == ["pins"]
+        assert engine.upkeep.repair().after.damaged == []
+        assert engine.upkeep.pins(there.workspace) == {newest.id: ""}
+
+
+def test_fifos_in_the_place_of_counts_and_of_the_log_keep_nobody_waiting(there):
+    paths = [path for path in (store_of(there) / "used").iterdir() if path.is_file() and path.stat().st_size]
+    for path in paths:
+        remove(path)
+    for path in [*paths, store_of(there) / "forgotten.log"]:
+        os.mkfifo(path)
+    put(there.workspace, "notes", "fourth")
+    with seconds(30), opened_anew(there) as engine:
+        take(engine, there.workspace)
+        engine.upkeep.forget(engine.list(there.workspace)[1:])
+        engine.upkeep.status()
+        assert engine.upkeep.verify().damaged == []
+    assert paths
+
+
+def test_a_record_that_may_not_be_read_now_is_not_put_aside(there):
+    """It is evidence, perhaps, that a workspace is gone; one that is made anew has only what there is today."""
+    (record,) = (store_of(there) / "projects").iterdir()
+    before = record.read_bytes()
+    record.chmod(0)
+    with obeying_modes(), opened_anew(there) as engine:
+        assert engine.upkeep.repair().done == ()
+    assert record.read_bytes() == before

@@ -4,44 +4,15 @@ import os
 import shutil
 
 import pytest
+from losing import LOST, exported, lost_by, take
 
 from hermes_checkpoints import Engine
-from hermes_checkpoints.contract import Mending, Place, Reason, StoreDamaged
-from hermes_checkpoints.kit.store.locks import locked
-from hermes_checkpoints.results import Taken
+from hermes_checkpoints.contract import Mending, Place, StoreDamaged
+from hermes_checkpoints.testing.privileges import obeying_modes
 from hermes_checkpoints.testing.witness import difference, picture
 from hermes_checkpoints.underway import Journal, Underway
-from hermes_checkpoints.upkeep.forgetting import workspace_lock
 from spoiling import cut, flip, opened_anew, remove, spoil, store_of
-from trees import BACKENDS, ground, put
-
-LOST = os.urandom(20_000)
-
-
-@pytest.fixture(params=BACKENDS)
-def there(request, tmp_path):
-    """A workspace whose first two snapshots hold ``lost``, of which nobody else has the bytes."""
-    with ground(tmp_path, request.param, wait=0.1) as made:
-        put(made.workspace, "dir/lost", LOST)
-        put(made.workspace, "dir/stays", b"stays")
-        made.take("first")
-        put(made.workspace, "notes", b"more")
-        made.take("second")
-        (made.workspace / "dir/lost").unlink()
-        made.take("third")
-        yield made
-
-
-def take(engine, workspace):
-    taken = engine.snapshot(workspace)
-    assert isinstance(taken, Taken)
-    return taken.snapshot
-
-
-def exported(engine, there, snapshot, name):
-    target = there.workspace.parent / name
-    assert not engine.export(there.workspace, snapshot.id, target).failed
-    return picture(target)
+from trees import ground, put
 
 
 def test_a_store_that_is_whole_is_found_to_be_and_repairing_it_changes_nothing(there):
@@ -98,73 +69,44 @@ def test_what_a_workspace_still_has_is_stored_again_and_every_id_stays(there):
         assert engine.read(there.workspace, listed[-1].id, "dir/lost").read() == LOST
 
 
-def test_what_nobody_has_any_more_is_left_out_and_all_else_restores_bit_for_bit(there):
-    old = there.engine.list(there.workspace)
-    pictures = [exported(there.engine, there, one, f"before-{one.short_id}") for one in old]
-    there.engine.upkeep.pin(old[-1], "the first")
-    spoil(store_of(there), LOST)
-    with opened_anew(there) as engine:
-        done = engine.upkeep.repair()
-        assert done.after.damaged == []
-        left_out = {one.snapshot: one.mended for one in done.done if one.mended.what is Mending.LEFT_OUT}
-        assert {one: mended.path for one, mended in left_out.items()} == {old[1]: "dir/lost", old[2]: "dir/lost"}
-        now = engine.list(there.workspace)
-        assert [one.id for one in now] == [old[0].id, left_out[old[1]].new_id, left_out[old[2]].new_id]
-        assert [(one.created_ns, one.note) for one in now] == [(one.created_ns, one.note) for one in old]
-        assert engine.upkeep.pins(there.workspace) == {now[-1].id: "the first"}
-        for one, before in zip(now, pictures, strict=True):
-            after = exported(engine, there, one, f"after-{one.short_id}")
-            assert {path: seen for path, seen in before.items() if b"lost" not in path} == after
-        shown = engine.show(there.workspace, now[-1].id)
-        assert [(left.path, left.reason) for left in shown.left_out] == [("dir/lost", Reason.DAMAGED)]
-
-
 def test_a_dry_run_changes_no_byte_and_says_what_will_be_done(there):
     spoil(store_of(there), LOST)
     with opened_anew(there) as engine:
-        before = picture(store_of(there))
+        before = picture(there.store)
         plan = engine.upkeep.repair(dry_run=True)
-        assert [line for line in difference(before, picture(store_of(there))) if "locks" not in line] == []
+        assert difference(before, picture(there.store)) == []
         done = engine.upkeep.repair()
         assert lost_by(plan) == lost_by(done)
         assert len(lost_by(done)) == 2
 
 
-def lost_by(done):
-    return {(one.snapshot, one.mended.path) for one in done.done if one.mended.what is Mending.LEFT_OUT}
+def test_a_dry_run_makes_no_lock_and_notes_nothing_about_what_it_reads(filesystem, on_filesystem):
+    """Large clones are read for the first time: what they hold is what ``verify`` would note."""
+    with ground(on_filesystem, "cow") as there:
+        put(there.workspace, "large", os.urandom(5_000_000))
+        put(there.workspace, "lost", LOST)
+        there.take()
+        for lock in (store_of(there) / "locks").iterdir():
+            lock.unlink()
+        spoil(store_of(there), LOST)
+        with opened_anew(there) as engine:
+            before = picture(there.store)
+            assert engine.upkeep.repair(dry_run=True).done
+            assert difference(before, picture(there.store)) == []
+            engine.upkeep.verify()
+            assert bool([*there.store.rglob("digests")]) == filesystem.clones
 
 
-def test_one_workspaces_files_heal_what_anothers_snapshots_share(there, tmp_path):
-    """What is given up of one is not given up before all others were asked."""
-    if there.engine.settings.backend == "cow":
-        pytest.skip("workspaces share nothing there")
-    other = tmp_path / "zz-other"
-    put(other, "theirs", LOST)
-    take(there.engine, other)
-    listed = there.engine.list(there.workspace)
+def test_a_dry_run_looks_at_a_store_that_cannot_be_written(there):
     spoil(store_of(there), LOST)
-    with opened_anew(there) as engine:
-        done = engine.upkeep.repair()
-        assert done.after.damaged == []
-        assert lost_by(done) == set()
-        assert engine.list(there.workspace) == listed
-        assert engine.read(there.workspace, listed[-1].id, "dir/lost").read() == LOST
-
-
-def test_nothing_is_given_up_for_lost_while_somebody_is_at_work_in_a_workspace(there, tmp_path):
-    other = tmp_path / "other"
-    put(other, "theirs", LOST)
-    take(there.engine, other)
-    listed = there.engine.list(there.workspace)
-    spoil(store_of(there), LOST)
-    place = Place(store_of(there), other)
-    with opened_anew(there) as engine:
-        with locked(workspace_lock(place)):
-            done = engine.upkeep.repair()
-        assert str(other) in {failure.path for failure in done.undone}
-        assert lost_by(done) == set()
-        assert engine.list(there.workspace) == listed
-        assert engine.upkeep.repair().after.damaged == []
+    paths = [path for path in there.store.rglob("*") if path.is_dir()]
+    for path in paths:
+        path.chmod(0o500)
+    with obeying_modes(), opened_anew(there) as engine:
+        plan = engine.upkeep.repair(dry_run=True)
+    for path in paths:
+        path.chmod(0o700)
+    assert (len(lost_by(plan)), plan.undone) == (2, [])
 
 
 def test_a_repair_that_is_interrupted_anywhere_loses_nothing_and_can_be_repeated(there):
@@ -221,15 +163,14 @@ def test_a_restore_that_was_interrupted_finds_its_snapshots_under_their_new_ids(
     safety = there.engine.restore(there.workspace, first.id).safety
     (there.workspace / "dir/lost").unlink()
     place = Place(store_of(there), there.workspace)
-    Journal(place).write(Underway(safety.id, safety.note.restoring))
+    Journal(place).write(Underway(safety.id, safety.note.restoring, (safety.created_ns, first.created_ns)))
     spoil(store_of(there), LOST)
     with opened_anew(there) as engine:
         assert engine.upkeep.verify().interrupted == [there.workspace]
         engine.upkeep.repair()
-        underway = Journal(place).read()
         ids = [one.id for one in engine.list(there.workspace)]
-        assert (underway.safety, underway.restoring.target) == (ids[0], ids[-1])
         assert first.id not in ids
+        assert engine.finish_restore(there.workspace).snapshot.id == ids[-1]
 
 
 def test_what_is_forgotten_while_it_is_verified_is_no_damage(there):

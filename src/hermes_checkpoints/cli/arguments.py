@@ -76,7 +76,10 @@ COMMANDS: Mapping[str, Command] = {
     "maintain": Command("give space back, and keep the store below its budget", "maintaining:maintain", optional=()),
     "verify": Command("look for damage in the store", "integrity:verify", options=("--quick",)),
     "repair": Command(
-        "save what can be saved of a damaged store", "repairing:repair", optional=(), options=("--dry-run", "--yes")
+        "save what can be saved of a damaged store",
+        "repairing:repair",
+        optional=(),
+        options=("--absent", "--dry-run", "--yes"),
     ),
     "clear": Command("remove every snapshot of every workspace", "clearing:clear", optional=(), options=("-f",)),
     "clear-legacy": Command(
@@ -133,6 +136,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "how large the store may be (0: as it likes); instead of what config.toml says",
     },
     "--keep-orphans": {**FLAG, "help": "keep what belongs to workspaces that are gone"},
+    "--absent": {**FLAG, "help": "give up what is lost to workspaces that are not there, too"},
     "--quick": {**FLAG, "help": "do not read contents; look only whether they are there"},
     "-f": {**FLAG, "dest": "force", "help": "do not ask"},
 }

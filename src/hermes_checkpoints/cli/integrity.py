@@ -2,9 +2,9 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from hermes_checkpoints.cli import codes
 from hermes_checkpoints.cli.screen import Screen
@@ -13,6 +13,8 @@ from hermes_checkpoints.engine import Engine
 from hermes_checkpoints.results import Failure
 from hermes_checkpoints.upkeep.findings import Damaged, Repair, Verified
 from hermes_checkpoints.wording import counted, harmless, iso, portable, shown, when
+
+One = TypeVar("One")
 
 
 def verify(asked: Namespace, engine: Engine, screen: Screen) -> int:
@@ -114,17 +116,30 @@ def draw_found(found: Verified, screen: Screen) -> None:
 
 
 def _damage_lines(damaged: Sequence[Damaged]) -> Iterator[tuple[str, str]]:
-    """What is damaged, below the snapshot that it costs something."""
-    for about, group in groupby(damaged, key=heading):
+    """What is damaged, below the snapshot, or the number of them, that it costs something."""
+    alike = gathered(damaged, lambda one: (one.part, one.workspace, one.damage.path, one.damage.what))
+    for about, groups in groupby(alike, key=heading):
         yield about, "bold"
-        for one in group:
+        for one, *_ in groups:
             path = f"{shown(one.damage.path)}: " if one.damage.path else "all of it: " if one.damage.snapshot else ""
             yield f"  {path}{harmless(one.damage.what)}", "red"
 
 
-def heading(one: Damaged | Repair) -> str:
-    """The snapshot, or the part of the store, that something is about."""
+def gathered(ones: Iterable[One], alike: Callable[[One], Hashable]) -> list[list[One]]:
+    """Those that differ in nothing but the snapshot together, where the first of them was: there may be thousands."""
+    groups: dict[Hashable, list[One]] = {}
+    for one in ones:
+        groups.setdefault(alike(one), []).append(one)
+    return [*groups.values()]
+
+
+def heading(group: Sequence[Damaged | Repair]) -> str:
+    """The snapshot, how many of them, or the part of the store, that something is about."""
+    one = group[0]
     snapshot = (one.damage if isinstance(one, Damaged) else one.mended).snapshot
+    if snapshot and len(group) > 1:
+        of = f" of {shown(str(one.workspace))}" if one.workspace is not None else ""
+        return f"{counted(len(group), 'snapshot')}{of}"
     words = [snapshot[:10] or one.part]
     if one.snapshot is not None:
         words.append(f"taken {when(one.snapshot.created_ns)}")

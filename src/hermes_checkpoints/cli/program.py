@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace, Engine, Screen], int]
 
 INTERRUPTED = {
-    "restore": "each file is the old or the new one; `restore --continue` finishes it, `restore --abort` takes it back",
+    "restore": "no file is half written; `restore --continue` finishes what was begun, `restore --abort` takes it back",
     "export": "what was laid out so far stays in the target, and no file in it is half written",
     "forget": "a snapshot is forgotten whole or not at all; `list` shows what is left",
     "purge": "no snapshot is lost; repeat the command, for the content may still be there",

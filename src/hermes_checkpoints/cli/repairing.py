@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from hermes_checkpoints.cli import codes
@@ -10,12 +11,12 @@ from hermes_checkpoints.cli.integrity import (
     draw_found,
     failures_document,
     found_document,
+    gathered,
     heading,
     print_found,
     subject_document,
     whose,
 )
-from hermes_checkpoints.cli.maintaining import draw_rest, print_reclaimed, reclaimed_document
 from hermes_checkpoints.cli.screen import Screen
 from hermes_checkpoints.contract import Mending
 from hermes_checkpoints.engine import Engine
@@ -44,7 +45,7 @@ def repair(asked: Namespace, engine: Engine, screen: Screen) -> int:
     """Save what can be saved, after showing what that would be and a yes."""
     if asked.dry_run or not asked.yes:
         with screen.working("Looking for damage", counting="done"):
-            plan = engine.upkeep.repair(dry_run=True)
+            plan = engine.upkeep.repair(dry_run=True, absent=asked.absent)
         if screen.json:
             answer = {"dry_run": True} if asked.dry_run else {"confirmed": False}
             screen.document(answer | {"plan": _document(plan, planned=True) | {"pessimistic": plan.pessimistic}})
@@ -59,11 +60,9 @@ def repair(asked: Namespace, engine: Engine, screen: Screen) -> int:
         if not screen.confirmed("Repair?", "--yes"):
             return codes.UNCONFIRMED
     with screen.working("Repairing", counting="done"):
-        done = engine.upkeep.repair()
+        done = engine.upkeep.repair(absent=asked.absent)
     if screen.json:
-        reclaimed = reclaimed_document(done.reclaimed) if done.reclaimed is not None else None
-        after = {"reclaimed": reclaimed, "after": found_document(_now(done))}
-        screen.document(_document(done, planned=False) | after)
+        screen.document(_document(done, planned=False) | {"after": found_document(_now(done))})
     elif screen.terminal:
         _draw_repaired(done, screen)
     else:
@@ -101,8 +100,6 @@ def _print(done: Repaired, screen: Screen, *, planned: bool) -> None:
         screen.columns("undone", shown(failure.path), harmless(failure.reason))
     for workspace in done.absent:
         screen.columns("absent", shown(str(workspace)))
-    if done.reclaimed is not None:
-        print_reclaimed(done.reclaimed, screen)
     print_found(_now(done), screen)
 
 
@@ -137,8 +134,8 @@ def _draw_plan(plan: Repaired, screen: Screen) -> None:
 def _draw_repaired(done: Repaired, screen: Screen) -> None:
     """All of it, though a plan was shown: more may have come back than that said."""
     _draw_repairs(done, screen, planned=False)
-    if done.reclaimed is not None:
-        draw_rest(done.reclaimed, screen)
+    if {one.mended.what for one in done.done} & {Mending.LEFT_OUT, Mending.QUARANTINED}:
+        screen.line("What was damaged takes its space until the next `hermes-checkpoints maintain`.")
     draw_found(_now(done), screen)
     if done.after is not None and done.after.damaged:
         screen.line("Not all of it could be repaired; repeating it does no harm, and may do more.", "yellow")
@@ -146,12 +143,13 @@ def _draw_repaired(done: Repaired, screen: Screen) -> None:
 
 def _draw_repairs(done: Repaired, screen: Screen, *, planned: bool) -> None:
     in_order = sorted(done.done, key=lambda one: [*WORDS].index(_what(one)))
-    screen.some([(_item(one, planned=planned), WORDS[_what(one)][1]) for one in in_order])
+    grouped = gathered(in_order, lambda one: (one.part, one.workspace, one.mended.path, one.mended.how, _what(one)))
+    screen.some([(_item(group, planned=planned), WORDS[_what(group[0])][1]) for group in grouped])
     for failure in done.undone:
         screen.line(f"not done: {shown(failure.path)}: {harmless(failure.reason)}", "bold red")
     for workspace in done.absent:
         advice = " If it is on a volume, mount that first." if planned else ""
-        told = f"{shown(str(workspace))} is not there, so its own files cannot make up for what is damaged."
+        told = f"{shown(str(workspace))} is not there, or empty: its own files cannot make up for what is damaged."
         screen.line(told + advice, "yellow")
     counts = Counter(map(_what, done.done))
     told = ", ".join(f"{counts[what]} {meaning}" for what, meaning in MEANINGS.items() if counts[what])
@@ -159,7 +157,8 @@ def _draw_repairs(done: Repaired, screen: Screen, *, planned: bool) -> None:
         screen.line(f"{'Would be' if planned else 'Done'}: {told}.", "bold")
 
 
-def _item(one: Repair, *, planned: bool) -> str:
+def _item(group: Sequence[Repair], *, planned: bool) -> str:
+    one = group[0]
     path = f"  {shown(one.mended.path)}" if one.mended.path else ""
-    new = f"  (now {one.mended.new_id[:10]})" if one.mended.new_id and not planned else ""
-    return f"  {_word(one, planned=planned):<12} {heading(one)}{path}: {harmless(one.mended.how)}{new}"
+    new = f"  (now {one.mended.new_id[:10]})" if one.mended.new_id and not planned and len(group) == 1 else ""
+    return f"  {_word(one, planned=planned):<12} {heading(group)}{path}: {harmless(one.mended.how)}{new}"

@@ -136,6 +136,13 @@ def _failures(failures: Sequence[Failure]) -> list[dict[str, str]]:
     return [{"path": portable(one.path), "reason": portable(one.reason)} for one in failures]
 
 
+def _way_on(done: Restored) -> str:
+    """What to do about a restore that was stopped by a full disk, say."""
+    if done.safety.note.restoring is not None and done.safety.note.restoring.action == ABORT:
+        return "When that is mended, `restore --abort` goes on taking it back."
+    return "When that is mended, `restore --continue` finishes it; `restore --abort` takes back what was done."
+
+
 def _way_back(done: Restored) -> str:
     restoring = done.safety.note.restoring
     action = restoring.action if restoring is not None else ""
@@ -172,4 +179,4 @@ def _print_restored(done: Restored, screen: Screen, *, seen: bool) -> None:
     if done.failed:
         screen.note(f"{counted(len(done.failed), 'path')} could not be restored and stayed as before.")
     if done.stopped:
-        screen.note("Make room, and `restore --continue` finishes it; `restore --abort` takes back what was done.")
+        screen.note(_way_on(done))

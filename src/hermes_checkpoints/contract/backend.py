@@ -196,8 +196,7 @@ class Backend(ABC):
 
         ``full`` reads every byte; without it, only directories are read, and
         contents have to be there with their size. Each stored thing is read
-        once, whatever the number of snapshots that lean on it. Changes nothing
-        that a snapshot leans on.
+        once, whatever the number of snapshots that lean on it. Changes nothing.
         """
         for snapshot in self.all_snapshots():
             with type(self).open(Place(self.place.store, snapshot.workspace)) as backend:
@@ -226,6 +225,13 @@ class Backend(ABC):
         """Told after a restore: these paths now hold what ``snapshot`` has there.
 
         A stat cache may learn from it, so that nothing is stored again.
+        """
+        return
+
+    def examined(self) -> None:
+        """Told after an examination of which something may be kept: what was read for the first time, perhaps.
+
+        Not told in a dry run.
         """
         return
 

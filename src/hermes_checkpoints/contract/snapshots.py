@@ -101,6 +101,8 @@ class Restoring:
     """The selection; empty for the whole workspace."""
     action: str = "restore"
     """``restore``, ``undo`` or ``redo``; ``continue`` or ``abort`` of one of these that was interrupted."""
+    resumes: str = ""
+    """Of those two: the safety snapshot of the restore that was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)

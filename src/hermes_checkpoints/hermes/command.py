@@ -129,6 +129,11 @@ def _carried_out(run: Callable[[Engine, Path], Restored], done_is: str, back: st
     with open_engine(settings_for(base_directory())) as engine:
         workspace = engine.enclosing(working_directory())
         done = run(engine, workspace)
+    if done.stopped:
+        ways = "/checkpoints continue finishes it, /checkpoints abort takes it back"
+        done_is = f"could not be restored to the end ({harmless(done.stopped)}): {ways}"
+    elif done.failed:
+        done_is += ", but for what is named below"
     way = f"/checkpoints {back} goes back" if back else f"/rollback {done.safety.short_id} goes back to it"
     lines = [
         f"{harmless(str(workspace))} {done_is}.",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from hermes_checkpoints.contract import Damage, Entry, Kind, Progress, StoreDamaged
-from hermes_checkpoints.kit.store.nodes import decode_header
+from hermes_checkpoints.kit.store.nodes import Listed, decode_listed
 
 Thing = tuple[Kind, bytes]
 """A stored content or directory; a file may well have the bytes, and the key, of a directory."""
@@ -87,7 +87,10 @@ class Examination:
             self.look(entry)
 
     def lost(self, root: Entry) -> Iterator[Lost]:
-        """What is damaged in a tree that was looked at, in path order."""
+        """What is damaged in a tree that was looked at, in path order.
+
+        Raises ``StoreDamaged`` when a directory can no longer be read that could be then.
+        """
         leading = self._directories_above_damage()
         todo = [("", root)]
         while todo:
@@ -110,25 +113,33 @@ class Examination:
         return self._leading
 
 
-def examined(
-    everything: Callable[[], Iterable[tuple[str, bytes]]], backend: str, examination: Examination
-) -> Iterator[Damage]:
+def examined(everything: Callable[[], Iterable[Listed]], backend: str, examination: Examination) -> Iterator[Damage]:
     """What is damaged, of all snapshots given with their headers: each time by the snapshot and the path it costs."""
     roots: dict[str, Entry] = {}
     unreadable: dict[str, str] = {}
-    for snapshot, header in everything():
+    for listed in everything():
         try:
-            roots[snapshot] = decode_header(header, snapshot, backend)[1]
+            roots[listed[0]] = decode_listed(listed, backend)[1]
         except StoreDamaged as damage:
-            unreadable[snapshot] = str(damage)
+            unreadable[listed[0]] = str(damage)
             continue
-        examination.look(roots[snapshot])
+        examination.look(roots[listed[0]])
     if not unreadable and not examination.damaged:
         return
-    listed = {snapshot for snapshot, _ in everything()}  # one that was forgotten, and reclaimed, meanwhile is no damage
-    for snapshot in sorted(listed):
+    still = _ids(everything)  # one that was forgotten, and reclaimed, meanwhile is no damage
+    for snapshot in sorted(still):
         if snapshot in unreadable:
-            yield Damage(snapshot, "", unreadable[snapshot])
-        elif snapshot in roots:
+            # Of a snapshot that is listed where it belongs, too, this is another's name, and costs it nothing.
+            yield Damage("" if snapshot in roots else snapshot, "", unreadable[snapshot])
+        if snapshot not in roots:
+            continue
+        try:
             for path, _, what in examination.lost(roots[snapshot]):
                 yield Damage(snapshot, path, what)
+        except StoreDamaged as damage:
+            if snapshot in _ids(everything):
+                yield Damage(snapshot, "", str(damage))
+
+
+def _ids(everything: Callable[[], Iterable[Listed]]) -> set[str]:
+    return {snapshot for snapshot, *_ in everything()}

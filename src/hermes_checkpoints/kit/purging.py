@@ -58,10 +58,17 @@ def weigh(entries: Iterable[Entry], load: Load, but: Container[tuple[Kind, bytes
 
 
 def renamed(note: Note, new_ids: Mapping[str, str]) -> Note:
-    """The note with the snapshot that it names under its new id."""
-    if note.restoring is None or note.restoring.target not in new_ids:
+    """The note with the snapshots that it names under their new ids."""
+    if not _named(note) & new_ids.keys():
         return note
-    return replace(note, restoring=replace(note.restoring, target=new_ids[note.restoring.target]))
+    assert note.restoring is not None
+    target, resumes = (new_ids.get(one, one) for one in (note.restoring.target, note.restoring.resumes))
+    return replace(note, restoring=replace(note.restoring, target=target, resumes=resumes))
+
+
+def _named(note: Note) -> set[str]:
+    """The ids in a safety snapshot's note."""
+    return {note.restoring.target, note.restoring.resumes} if note.restoring is not None else set()
 
 
 class Replacing:
@@ -84,8 +91,7 @@ class Replacing:
 
     def run(self, created: Mapping[str, int], progress: Progress) -> dict[str, str]:
         """The new id of each snapshot that was replaced, given when each was created."""
-        notes = [self._describe(snapshot)[0].note for snapshot in created]
-        named = {note.restoring.target for note in notes if note.restoring is not None}
+        named = {one for snapshot in created for one in _named(self._describe(snapshot)[0].note)}
         new_ids: dict[str, str] = {}
         # The oldest first: a safety snapshot names its target, which is older.
         for done, old in enumerate(sorted(created, key=lambda snapshot: created[snapshot])):

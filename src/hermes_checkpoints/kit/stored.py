@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from hermes_checkpoints.contract import (
     Backend,
@@ -24,8 +25,9 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.kit.compare import StoredTree, walk
 from hermes_checkpoints.kit.examining import Examination, examined
+from hermes_checkpoints.kit.store.batch import key_of
 from hermes_checkpoints.kit.store.locks import locked
-from hermes_checkpoints.kit.store.nodes import decode_header, decode_node
+from hermes_checkpoints.kit.store.nodes import Listed, decode_header, decode_listed, decode_node
 from hermes_checkpoints.kit.store.shares import divide, reachable, while_listed
 from hermes_checkpoints.kit.store.space import space_of
 from hermes_checkpoints.kit.write.writing import workspace_errors, write_new_file
@@ -43,6 +45,7 @@ class StoredTrees(Backend):
         self._home = home or place.store / self.name
         self._headers: dict[str, bytes] = {}
         self._decoded: dict[str, tuple[Snapshot, Entry]] = {}
+        self._dates: dict[str, int] = {}
         self._nodes: dict[bytes, dict[str, Entry]] = {}
 
     # What a subclass supplies.
@@ -60,8 +63,8 @@ class StoredTrees(Backend):
         """A directory's bytes as ``encode_node`` made them. Raises ``StoreDamaged``."""
 
     @abstractmethod
-    def _everything(self) -> Iterator[tuple[str, bytes]]:
-        """Every snapshot of every workspace in this part of the store: id and header, damaged ones as they are."""
+    def _everything(self) -> Iterator[Listed]:
+        """Every snapshot of every workspace in this part of the store, as it is listed; damaged ones as they are."""
 
     def _stored_size(self, entry: Entry) -> int:
         """What a file's content, or a directory's own node, takes in the store; no other entry is asked for."""
@@ -84,6 +87,14 @@ class StoredTrees(Backend):
                 size = sum(map(len, iter(lambda: content.read(1 << 20), b"")))
             if size != entry.size:
                 raise StoreDamaged(f"has {size} bytes instead of {entry.size}")
+
+    def _digest(self, file: Entry) -> bytes:
+        """What ``_digest_of`` gives for the bytes that were stored as a file's content; empty when nobody knows."""
+        return file.key
+
+    def _digest_of(self, content: BinaryIO, size: int) -> bytes:
+        """A digest of all ``size`` bytes of a content: so those that were lost are looked for, each read once."""
+        return key_of(content.read())
 
     def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
         """What is damaged in this part of the store and costs no snapshot anything, for people."""
@@ -130,16 +141,19 @@ class StoredTrees(Backend):
         return space_of(self.home)
 
     def shares(self) -> Mapping[frozenset[str], int]:
-        return while_listed(lambda: dict(self._everything()), self._shares)
+        return while_listed(self._all_headers, self._shares)
+
+    def _all_headers(self) -> dict[str, bytes]:
+        return {snapshot: header for snapshot, _, _, header in self._everything()}
 
     def _shares(self, headers: Mapping[str, bytes]) -> Mapping[frozenset[str], int]:
         roots = ((snapshot, decode_header(header, snapshot, self.name)[1]) for snapshot, header in headers.items())
         return divide(roots, self._node, self._stored_size)
 
     def all_snapshots(self) -> Iterator[Snapshot]:
-        for snapshot, header in self._everything():
+        for listed in self._everything():
             try:
-                yield decode_header(header, snapshot, self.name)[0]
+                yield decode_listed(listed, self.name)[0]
             except StoreDamaged as damage:
                 log.warning("passed over: %s", damage)
 
@@ -165,7 +179,11 @@ class StoredTrees(Backend):
 
     def _snapshot(self, snapshot: str) -> tuple[Snapshot, Entry]:
         if snapshot not in self._decoded:
-            self._decoded[snapshot] = decode_header(self._header(snapshot), snapshot, self.name)
+            if snapshot not in self._dates:
+                self._dates = dict(self._ids())
+            header = self._header(snapshot)
+            created_ns = self._dates.get(snapshot, -1)
+            self._decoded[snapshot] = decode_listed((snapshot, self.place.workspace_id, created_ns, header), self.name)
         return self._decoded[snapshot]
 
     def _root(self, snapshot: str) -> StoredTree:

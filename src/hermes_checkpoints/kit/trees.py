@@ -9,6 +9,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,7 @@ class TreeBackend(StoredTrees):
             snapshot = batch.publish(header, created_ns, root.key)
             if snapshot is not None:
                 self._headers[snapshot] = header
+                self._dates[snapshot] = created_ns
                 return self._snapshot(snapshot)[0]
         raise AssertionError("a thousand digests in a row without a letter")
 
@@ -207,13 +209,14 @@ class TreeBackend(StoredTrees):
             batch.abandon()
 
     def mend(self, progress: Progress = silent, *, give_up: bool, dry_run: bool = False) -> Iterator[Mended]:
-        with self._store_lock(shared=True):
-            for kept in (self._headers, self._decoded, self._nodes):
+        with nullcontext() if dry_run else self._store_lock(shared=True):
+            for kept in (self._headers, self._decoded, self._dates, self._nodes):
                 kept.clear()  # the store is the matter, not what was once read from it
             check = partial(self._check, full=True)
             salvage = Salvage(self._ids(), self._snapshot, self._load_node, check, progress)
             memory = self._memory.load()
-            sources = Sources(self.place.workspace, memory.tree if memory else None, self._look)
+            known = memory.tree if memory else None
+            sources = Sources(self.place.workspace, known, self._look, self._digest, self._digest_of, progress)
             yield from salvage.heal(sources, partial(self._put_back, dry_run=dry_run))
             if salvage.hopeless and not dry_run:
                 self._memory.forget()  # it names what is lost, and the next snapshot would lean on that
@@ -226,6 +229,7 @@ class TreeBackend(StoredTrees):
                     return self._replace(snapshot, paths, Reason.DAMAGED, new_ids, files, size)
 
                 yield from salvage.give_up(replace_one, self.forget, self._put_aside)
+            salvage.could_not_store()
 
     def _look(self) -> Seen:
         """The workspace as it is now, whatever the sizes of its files; nothing is stored."""

@@ -31,18 +31,21 @@ def redoable(snapshots: Iterable[Snapshot]) -> Snapshot | None:
 
 
 def _stacks(snapshots: Iterable[Snapshot]) -> _Stacks:
-    before = after = now = _Stacks()  # the last restore, undo or redo: without it, and with it
+    now = _Stacks()
+    around: dict[str, tuple[_Stacks, _Stacks]] = {}
+    """Of each restore, undo or redo: without it, and with it."""
     for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.created_ns):
         restoring = snapshot.note.restoring
         if restoring is None:
             continue
-        if restoring.action == ABORT:
-            now = before  # as if it had never been begun
-        elif restoring.action == CONTINUE:
-            now = after  # to be taken back as one with what it continues
+        if restoring.action in (CONTINUE, ABORT):
+            # As if it had never been begun; or to be taken back as one with what it continues. What came in
+            # between was refused, or killed before it changed anything.
+            without, with_it = around.get(restoring.resumes, (now, now))
+            now = without if restoring.action == ABORT else with_it
         else:
-            before, now = now, _done(now, snapshot, restoring.action)
-            after = now
+            around[snapshot.id] = now, _done(now, snapshot, restoring.action)
+            now = around[snapshot.id][1]
     return now
 
 

@@ -23,6 +23,7 @@ from hermes_checkpoints.contract import (
     silent,
 )
 from hermes_checkpoints.kit import Batch, BytesBatch, TreeBackend, checked, id_of, key_of, private_directory
+from hermes_checkpoints.kit.store.nodes import Listed
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class MemoryBackend(TreeBackend):
     def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
         with self._store_lock(shared=False):
             assert not self._shelf.taking, "the lock is held alone, and yet somebody is taking"
-            live = self._reachable(header for _, header in self._everything())
+            live = self._reachable(self._all_headers().values())
             for done, key in enumerate(self._shelf.things.keys() - live):
                 progress(done)
                 if time.monotonic() > until:
@@ -129,9 +130,9 @@ class MemoryBackend(TreeBackend):
         size = sum(map(len, self._shelf.things.values()))
         return Usage(size, size)
 
-    def _everything(self) -> Iterator[tuple[str, bytes]]:
-        for mine in self._shelf.snapshots.values():
-            yield from ((snapshot, header) for snapshot, (_, header) in mine.items())
+    def _everything(self) -> Iterator[Listed]:
+        for workspace_id, mine in self._shelf.snapshots.items():
+            yield from ((snapshot, workspace_id, *stored) for snapshot, stored in mine.items())
 
 
 class MemoryBatch(BytesBatch):

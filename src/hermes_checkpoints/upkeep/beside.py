@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, Damage, Mended, Mending, Place, Snapshot, StoreError
+from hermes_checkpoints.kit.store.plain import is_damage, is_plain, read_plain
 from hermes_checkpoints.kit.store.publish import private_directory
 from hermes_checkpoints.records import forget_record, read_record, touch_record
 from hermes_checkpoints.settings import Settings, read_settings
@@ -86,15 +87,26 @@ def _bad_records(store: Path) -> Iterator[Path]:
     """Of what has a record's name, all that is none: cut, altered, another workspace's, a directory."""
     for name in _names(store / _RECORDS):
         path = store / _RECORDS / name
-        if _RECORD.fullmatch(name) and read_record(store, path.stem) is None and os.path.lexists(path):
+        if _RECORD.fullmatch(name) and read_record(store, path.stem) is None and _can_be_judged(path):
             yield path
+
+
+def _can_be_judged(path: Path) -> bool:
+    """Whether it is there, and can be read as far as that is up to us."""
+    try:
+        read_plain(path)
+    except OSError as error:
+        return is_damage(error)
+    return True
 
 
 def _lacking(store: Path, workspace: Path, snapshots: Sequence[Snapshot]) -> list[str]:
     """The backends that hold snapshots, and that a record does not lead to."""
     record = read_record(store, Place(store, workspace).workspace_id)
     if record is None:  # they are found without one, but for lists of all workspaces
-        return sorted(_backends(snapshots)) if workspace.is_dir() else []
+        path = store / _RECORDS / f"{Place(store, workspace).workspace_id}.json"
+        missing = not os.path.lexists(path) or _can_be_judged(path)
+        return sorted(_backends(snapshots)) if missing and workspace.is_dir() else []
     return sorted({*_backends(snapshots)} - {*record.backends}) if record.backends else []
 
 
@@ -104,7 +116,7 @@ def _bad_pins(place: Place) -> list[Path]:
     if os.path.lexists(directory) and not directory.is_dir():
         return [directory]
     pins = (directory / name for name in _names(directory) if _PIN.fullmatch(name))
-    return [pin for pin in pins if not pin.is_file() and os.path.lexists(pin)]
+    return [pin for pin in pins if not is_plain(pin)]
 
 
 def _names(directory: Path) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_checkpoints.contract import Damage, Mended, Mending, Snapshot
-from hermes_checkpoints.results import Failure, Reclaimed
+from hermes_checkpoints.results import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,9 @@ class Repaired:
     undone: Sequence[Failure] = ()
     """Workspaces and parts in which something could not be done now, and why."""
     absent: Sequence[Path] = ()
-    """Workspaces that are not there (not mounted, perhaps), so that their own files could not help."""
+    """Workspaces that are not there, or empty (not mounted, perhaps), so that their own files could not help."""
     after: Verified | None = None
     """What is found now; ``None`` for a dry run, and where there was nothing to repair."""
-    reclaimed: Reclaimed | None = None
-    """Likewise."""
 
     @property
     def pessimistic(self) -> bool:

@@ -56,7 +56,7 @@ def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Op
     snapshots = [snapshot for unit in units for snapshot in unit]
     snapshots.sort(key=lambda snapshot: snapshot.created_ns, reverse=True)
     together = [frozenset(snapshot.id for snapshot in unit) for unit in units if len(unit) > 1]
-    judged = verdicts(snapshots, limits, Pins(place).labels(snapshots), together)
+    judged = verdicts(snapshots, limits, Pins(place).held(snapshots), together)
     beyond = [verdict.snapshot for verdict in judged if not verdict.keep]
     if beyond:
         forget(place, beyond, opener, ledger)
@@ -89,8 +89,8 @@ def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: floa
     assert removal.workspace is not None
     place = Place(opener.settings.store, removal.workspace)
     with locked(workspace_lock(place), wait=wait):
-        if Pins(place).labels(removal.snapshots):
-            raise StoreError("it was pinned meanwhile")
+        if Pins(place).held(removal.snapshots):
+            raise StoreError("it was pinned meanwhile, or a restore with it interrupted")
         held = [one for backend in opener.holders(place) for one in backend.snapshots()]
         needed = protected(sorted(held, key=lambda one: one.created_ns, reverse=True))
         if removal.spares_undo and any(snapshot.id in needed for snapshot in removal.snapshots):

@@ -17,6 +17,7 @@ from hermes_checkpoints.contract import (
     StoreRefused,
     silent,
 )
+from hermes_checkpoints.kit.walk.taking import OURS
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.records import records
 from hermes_checkpoints.results import Failure
@@ -26,11 +27,14 @@ from hermes_checkpoints.upkeep.findings import Damaged, Verified
 from hermes_checkpoints.upkeep.inventory import part_name
 
 
-def verify(opener: Opener, progress: Progress = silent, only: Place | None = None, *, full: bool = True) -> Verified:
+def verify(
+    opener: Opener, progress: Progress = silent, only: Place | None = None, *, full: bool = True, dry_run: bool = False
+) -> Verified:
     """Look for damage in the whole store, or in what one workspace's snapshots may lean on.
 
-    What cannot be opened, or is busy, is an answer and no failure. Raises
-    ``StoreRefused`` for somebody else's directory.
+    What cannot be opened, or is busy, is an answer and no failure. In a
+    ``dry_run`` no backend keeps what it learned. Raises ``StoreRefused`` for
+    somebody else's directory.
     """
     opener.refuse_others()
     parts, closed = open_parts(opener, only)
@@ -41,6 +45,8 @@ def verify(opener: Opener, progress: Progress = silent, only: Place | None = Non
     for name, backend in parts.items():
         examined = _Examined(name, backend)
         unseen += examined.run(progress, full=full)
+        if not dry_run:
+            backend.examined()
         damaged += examined.damaged()
         for snapshot in examined.known.values():
             (theirs if is_foreign(backend) else held).setdefault(snapshot.workspace, []).append(snapshot)
@@ -75,7 +81,13 @@ def open_parts(
 
 def _is_damage(error: CheckpointError) -> bool:
     """Whether a part that cannot be opened is damaged; else it is not ours, not there now, or not known."""
-    return isinstance(error, StoreError) and not isinstance(error, StoreRefused | StoreBusy)
+    return isinstance(error, StoreError) and not isinstance(error, StoreRefused | StoreBusy) and not is_ours(error)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether it may only be us who cannot do something now: no permission, no descriptor or memory left."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and (isinstance(cause, PermissionError) or cause.errno in OURS)
 
 
 def _homes(opener: Opener, only: Place | None) -> Iterator[tuple[str, Place]]:

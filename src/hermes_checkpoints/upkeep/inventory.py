@@ -93,7 +93,7 @@ def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]])
         standing(workspace, record.parent if record is not None else None),
         record.last_touch if record is not None else newest,
         tuple(_units(held)),
-        frozenset(Pins(place).labels(snapshots)),
+        Pins(place).held(snapshots),
         protected(snapshots),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import StoreError
 from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import publish
 from hermes_checkpoints.results import Forgotten
 
@@ -35,7 +36,7 @@ def note(store: Path, entries: Iterable[Forgotten]) -> None:
 def read(store: Path) -> Iterator[Forgotten]:
     """What was noted, oldest first; half lines are passed over."""
     try:
-        lines = (store / _NAME).read_bytes().splitlines()
+        lines = read_plain(store / _NAME).splitlines()
     except OSError:
         return
     for line in lines:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import StoreError
 from hermes_checkpoints.kit.store.locks import locked
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 _COMPACTED_AT = 2048  # bytes of a file: some two hundred turns, read in 0.3 ms
@@ -57,7 +58,7 @@ class Ledger:
     def count(self, part: str) -> Count | None:
         """One part; ``None`` when it was never counted."""
         try:
-            return _parse((self._directory / part).read_bytes())
+            return _parse(read_plain(self._directory / part))
         except OSError:
             return None
 
@@ -77,7 +78,7 @@ class Ledger:
         with suppress(OSError, StoreError), self._alone():
             # A blank first: half a line that a kill has left does not run into this one.
             line = b"\n%+d %d\n" % (size, turnover)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             fd = os.open(self._directory / part, flags, 0o600)
             try:
                 os.write(fd, line)

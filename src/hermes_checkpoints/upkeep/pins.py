@@ -9,13 +9,16 @@ import os
 from collections.abc import Iterable
 
 from hermes_checkpoints.contract import Place, Snapshot, StoreError
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish, sync_path
+from hermes_checkpoints.underway import Journal
 
 
 class Pins:
     """The pins of one workspace."""
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self._all = place.store / "pins"
         self._directory = self._all / place.workspace_id
 
@@ -31,12 +34,20 @@ class Pins:
         for snapshot in snapshots:
             if _name(snapshot) in names:
                 try:
-                    found[snapshot.id] = (self._directory / _name(snapshot)).read_text("utf-8", "surrogateescape")
+                    label = read_plain(self._directory / _name(snapshot))
+                    found[snapshot.id] = label.decode("utf-8", "surrogateescape")
                 except FileNotFoundError:
                     continue  # unpinned meanwhile; the others are pinned still
                 except OSError as error:
                     raise self._unreadable(error) from error
         return found
+
+    def held(self, snapshots: Iterable[Snapshot]) -> frozenset[str]:
+        """Which of these stay whatever the limits say: the pinned ones, and those that an interrupted restore needs."""
+        snapshots = [*snapshots]
+        underway = Journal(self._place).read()
+        dates = underway.dates if underway is not None else ()
+        return frozenset(self.labels(snapshots)) | {one.id for one in snapshots if one.created_ns in dates}
 
     def pin(self, snapshot: Snapshot, label: str = "") -> None:
         """Pin a snapshot, or give a pinned one another label. Raises ``StoreError``."""

@@ -18,7 +18,6 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.results import Failure, Purged
-from hermes_checkpoints.underway import Journal
 from hermes_checkpoints.upkeep.inventory import part_name
 from hermes_checkpoints.upkeep.ledger import Ledger
 from hermes_checkpoints.upkeep.reclaiming import reclaim
@@ -45,7 +44,6 @@ def purge(place: Place, path: str, opener: Opener, ledger: Ledger, progress: Pro
         except CheckpointError as error:
             held = [one for one in backend.snapshots() if _held(backend, one.id, path)]
             still_in += [Failure(one.short_id, str(error)) for one in held]
-    Journal(place).rename(replaced)
     parts = {part_name(backend): backend for backend in backends if not is_foreign(backend)}
     done = reclaim(parts, ledger, progress=progress, thorough=True)
     still_in += [Failure(path, f"its content is still in the store: {trouble}") for trouble in done.troubles]

@@ -91,7 +91,7 @@ def _unneeded(opener: Opener, swept: Swept, spared: set[str]) -> Iterator[Holdin
         try:
             units = units_of(opener.holders(place))
             snapshots = [snapshot for unit in units for snapshot in unit]
-            pinned = frozenset(Pins(place).labels(snapshots))
+            pinned = Pins(place).held(snapshots)
         except CheckpointError as error:  # the others still can be
             swept.failures.append(Failure(os.fspath(record.workspace), str(error)))
             continue

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hermes_checkpoints.contract import (
     CheckpointError,
@@ -16,6 +17,7 @@ from hermes_checkpoints.contract import (
     StoreRefused,
     silent,
 )
+from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
@@ -35,6 +37,7 @@ from hermes_checkpoints.upkeep.status import survey
 PathLike = str | os.PathLike[str]
 
 
+@only_our_errors
 class Upkeep:
     """The size of one store, and what is kept in it."""
 
@@ -43,6 +46,11 @@ class Upkeep:
         self._opener = opener
         self._wait = wait
         self._progress = progress
+
+    @property
+    def base(self) -> Path:
+        """The directory that the store is in."""
+        return self._opener.settings.base
 
     def refuse_others(self) -> None:
         """Raise ``StoreRefused`` where the store's directory is somebody else's."""
@@ -175,16 +183,17 @@ class Upkeep:
             self._opener, self._progress, self._opener.place(workspace) if workspace is not None else None, full=full
         )
 
-    def repair(self, *, dry_run: bool = False) -> Repaired:
+    def repair(self, *, dry_run: bool = False, absent: bool = False) -> Repaired:
         """Save what can be saved of a damaged store, and say what is lost.
 
         What is derived is made anew, and what a workspace's own files still have
         is stored again. Snapshots that cannot be whole any more are replaced by
         ones that say what they lack; what cannot be read at all is put aside,
-        and nothing that might be of use is removed. A dry run changes nothing.
-        Raises ``StoreBusy``.
+        and nothing that might be of use is removed. Nor is anything given up of
+        a workspace that is not there, unless ``absent``: its files may have it.
+        A dry run changes nothing. Raises ``StoreBusy``.
         """
-        return repair(self._opener, self.budget.ledger, self._wait, self._progress, dry_run=dry_run)
+        return repair(self._opener, self.budget.ledger, self._wait, self._progress, dry_run=dry_run, absent=absent)
 
     def clear(self) -> int:
         """Remove every snapshot of every workspace and all archives; bytes that came back, nearly."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreDamaged, StoreError, StoreRefused
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 FORMAT_FILE = "hermes-checkpoints-format"
@@ -17,7 +18,7 @@ def open_format(home: Path, version: int) -> None:
     private_directory(home)
     mark = home / FORMAT_FILE
     try:
-        found = mark.read_text("ascii").strip()
+        found = read_plain(mark).decode("ascii").strip()
     except FileNotFoundError:
         publish(mark, f"{version}\n".encode(), scratch=home)
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import Place, StoreError, StoreRefused
 from hermes_checkpoints.kit.store.format import FORMAT_FILE
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
 _NOTES = "elsewhere"
@@ -21,7 +22,7 @@ def find_home(place: Place, name: str, asked: str | None) -> Path:
     """
     usual = place.store / name
     try:
-        noted = Path(os.fsdecode(_note(usual, place).read_bytes()))
+        noted = Path(os.fsdecode(read_plain(_note(usual, place))))
     except FileNotFoundError:
         if not asked or (usual / "snapshots" / place.workspace_id).is_dir():
             return usual
@@ -51,7 +52,7 @@ def noted_homes(place: Place) -> Iterator[Path]:
     """The homes outside the store of every backend that serves this workspace."""
     try:
         for note in place.store.glob(f"*/{_NOTES}/{place.workspace_id}"):
-            yield Path(os.fsdecode(note.read_bytes()))
+            yield Path(os.fsdecode(read_plain(note)))
     except OSError as error:
         raise StoreError(f"cannot read {place.store}: {error.strerror}. Nothing was changed.") from error
 

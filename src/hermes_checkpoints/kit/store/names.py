@@ -1,15 +1,46 @@
 """Names under which snapshots stand in a directory: sorted as bytes, the newest comes last."""
 
+import errno
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.contract import StoreDamaged, StoreError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def created_name(created_ns: int, snapshot: str) -> str:
     """The name of what stands for a snapshot."""
     return f"{created_ns:016x}-{snapshot}"
+
+
+def plain_names(directory: Path) -> list[str]:
+    """The names in a directory of the store; none when it is not there.
+
+    Raises ``StoreDamaged`` for anything else in its place, or its parent's: a
+    link to a directory lists what nobody marks as alive. ``StoreError`` where
+    the disk does not answer.
+    """
+    try:
+        above = os.open(directory.parent, _DIRECTORY)
+        try:
+            fd = os.open(directory.name, _DIRECTORY, dir_fd=above)
+        finally:
+            os.close(above)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise StoreDamaged(
+                f"{directory} is no directory of the store. Nothing was changed; if it is a link, put in its place "
+                "what it names."
+            ) from error
+        raise StoreError(f"cannot read {directory}: {error.strerror}. Nothing was changed.") from error
 
 
 class Listing:
@@ -22,14 +53,9 @@ class Listing:
     def ids(self) -> dict[str, int]:
         """By id, with ``created_ns``; not to be changed. Names of something else are passed over.
 
-        Raises ``StoreError`` where the disk does not answer: that is not the same as no snapshots.
+        Raises like ``plain_names``: what cannot be listed is not the same as no snapshots.
         """
-        try:
-            names = os.listdir(self._directory)
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise StoreError(f"cannot read {self._directory}: {error.strerror}. Nothing was changed.") from error
+        names = plain_names(self._directory)
         if names != self._known[0]:
             self._known = names, dict(_parsed(names))
         return self._known[1]

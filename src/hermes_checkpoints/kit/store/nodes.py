@@ -15,10 +15,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hermes_checkpoints.contract import Entry, Kind, Note, Restoring, Snapshot, StoreDamaged, StoreRefused
+from hermes_checkpoints.contract import Entry, Kind, Note, Place, Restoring, Snapshot, StoreDamaged, StoreRefused
 from hermes_checkpoints.kit.walk.attributes import Xattrs
 
 FORMAT = 1
+Listed = tuple[str, str, int, bytes]
+"""A snapshot as a store lists it: its id, the workspace's id and ``created_ns`` that it stands under, its header.
+
+No bytes for a header that is damaged.
+"""
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -91,7 +96,8 @@ def encode_header(
         header["request"] = note.request
     if restoring is not None:
         paths = [_text(os.fsencode(path)) for path in restoring.paths]
-        header["restoring"] = {"target": restoring.target, "paths": paths, "action": restoring.action}
+        resumes = {"resumes": restoring.resumes} if restoring.resumes else {}
+        header["restoring"] = {"target": restoring.target, "paths": paths, "action": restoring.action} | resumes
     if nonce:
         header["nonce"] = nonce
     return json.dumps(header, separators=(",", ":")).encode()
@@ -116,6 +122,7 @@ def decode_header(data: bytes, snapshot_id: str, backend: str) -> tuple[Snapshot
                 restoring["target"],
                 tuple(os.fsdecode(_raw(path)) for path in restoring["paths"]),
                 restoring["action"],
+                restoring.get("resumes", ""),
             ),
         )
         snapshot = Snapshot(
@@ -131,6 +138,20 @@ def decode_header(data: bytes, snapshot_id: str, backend: str) -> tuple[Snapshot
         root = Entry(Kind.DIR, mode & 0o7777, mtime_ns, 0, bytes.fromhex(key), _decode_xattrs(xattrs))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamaged(f"snapshot {snapshot_id[:10]} cannot be read: {error}. Nothing was changed.") from error
+    return snapshot, root
+
+
+def decode_listed(listed: Listed, backend: str) -> tuple[Snapshot, Entry]:
+    """Like ``decode_header``; raises ``StoreDamaged`` also for what stands under another workspace or date."""
+    snapshot_id, workspace_id, created_ns, header = listed
+    if not header:
+        raise StoreDamaged(f"what snapshot {snapshot_id[:10]} says of itself is missing or damaged.")
+    snapshot, root = decode_header(header, snapshot_id, backend)
+    if (Place(Path(), snapshot.workspace).workspace_id, snapshot.created_ns) != (workspace_id, created_ns):
+        raise StoreDamaged(
+            f"snapshot {snapshot_id[:10]} is listed in {workspace_id} under the date {created_ns}, but is one of "
+            f"{snapshot.workspace}, {snapshot.created_ns}. Nothing was changed."
+        )
     return snapshot, root
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes_checkpoints.contract import StoreError
+from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import publish
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.attributes import Xattrs
@@ -83,7 +84,7 @@ class MemoryFile:
         if self._held is not None and self._held[0] == identity:
             return self._held[1]
         try:
-            memory, whole = _decode(self._path.read_bytes())
+            memory, whole = _decode(read_plain(self._path))
         except (OSError, ValueError, EOFError, TypeError, KeyError, IndexError):
             return None
         # Nothing may be added after half a record: it would not be found again.

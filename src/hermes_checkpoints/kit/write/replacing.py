@@ -6,6 +6,7 @@ import stat
 from contextlib import suppress
 
 from hermes_checkpoints.contract import Stamp
+from hermes_checkpoints.kit.store.scratch import NO_ROOM
 from hermes_checkpoints.kit.walk.descent import open_directory
 from hermes_checkpoints.kit.write.swapping import renames
 
@@ -42,6 +43,26 @@ def take_place(dir_fd: int, beside: str, name: str, aside: str, present: os.stat
     except BaseException:
         with suppress(OSError):  # the first failure is the one to tell
             renames().exchange(dir_fd, beside, name)
+        raise
+
+
+def take_away(dir_fd: int, name: str, aside: str, present: os.stat_result) -> None:
+    """Remove a file or link that was ``present`` under a name: it is renamed, and goes if it is still the same.
+
+    Raises ``Moved``, with it back under its name, when it is not. ``aside`` is a free name.
+    """
+    try:
+        renames().rename_new(dir_fd, name, aside)
+    except OSError as error:
+        if error.errno not in NO_ROOM:  # a full Btrfs has no room for another name
+            raise
+        os.unlink(name, dir_fd=dir_fd)
+        return
+    try:
+        _remove_same(dir_fd, aside, present)
+    except BaseException:
+        with suppress(OSError):  # the first failure is the one to tell
+            renames().rename_new(dir_fd, aside, name)
         raise
 
 

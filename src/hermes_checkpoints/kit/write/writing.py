@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hermes_checkpoints.contract import Stamp, WorkspaceError
+from hermes_checkpoints.contract import CheckpointError, Stamp, WorkspaceError
 from hermes_checkpoints.kit.store.publish import sync
 from hermes_checkpoints.kit.walk.attributes import Xattrs, copy_acl, read_xattrs, write_xattrs
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular, scratch_name, status_of
 from hermes_checkpoints.kit.write.reaching import Opened, ReachedTree, tell_nobody
-from hermes_checkpoints.kit.write.replacing import CHANGED, FILLED, Moved, alike, take_place
+from hermes_checkpoints.kit.write.replacing import CHANGED, FILLED, Moved, alike, take_away, take_place
 from hermes_checkpoints.kit.write.spelling import other_spelling, respell
 from hermes_checkpoints.kit.write.swapping import renames
 
@@ -153,7 +153,7 @@ class TreeWriter(ReachedTree):
 
     def discard(self, path: str, scratch: str, made: Stamp | None = None) -> None:
         """Remove what was written beside a path and is not wanted any more, unless it is not what was made."""
-        with suppress(OSError, WorkspaceError):
+        with suppress(OSError, CheckpointError):
             fd, _ = self.parent(path)
             present = os.stat(scratch, dir_fd=fd, follow_symlinks=False)
             if made is None or present.st_ino == made.inode:
@@ -169,7 +169,7 @@ class TreeWriter(ReachedTree):
             raise Moved("it appeared meanwhile")
         self._check(fd, name, present, expected)
         with self._losing_a_name(fd, name, present, expected):
-            os.unlink(name, dir_fd=fd)
+            take_away(fd, name, self.scratch(), present)
 
     def delete_directory(self, path: str) -> None:
         """Remove an empty directory. Raises ``Moved`` when it is not empty."""
