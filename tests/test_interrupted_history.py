@@ -2,10 +2,11 @@
 
 import pytest
 
-from hermes_checkpoints.contract import RestoreRefused
+from hermes_checkpoints.contract import RestoreRefused, StoreError
 from hermes_checkpoints.looking import Looking
 from hermes_checkpoints.testing.processes import killed_at
 from hermes_checkpoints.testing.witness import difference, picture
+from hermes_checkpoints.underway import Journal
 from interrupted_ground import (
     Ground,
     half_done,
@@ -94,6 +95,36 @@ def test_a_restore_that_was_refused_is_not_undone_in_the_place_of_the_one_that_w
         engine.finish_restore(ground.workspace)
         engine.undo(ground.workspace)
     assert difference(ground.now, picture(ground.workspace)) == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("act", ["finish_restore", "abort_restore", "restore"])
+def test_where_no_note_can_be_made_what_was_interrupted_can_still_be_finished(ground, monkeypatch, act, named):
+    half_done(ground)
+    ends = interrupted_ends(ground)
+    really = Journal.write
+
+    def fails(self, underway):
+        if named:
+            really(self, underway)
+        raise StoreError("the disk is full")
+
+    with ground.engine() as engine:
+        engine.snapshot(ground.workspace)  # what was left is swept, and that is noted
+        before = picture(ground.workspace)
+        listed_before = [one.id for one in engine.list(ground.workspace)]
+        monkeypatch.setattr(Journal, "write", fails)
+        with pytest.raises(RestoreRefused, match="not begun"):
+            getattr(engine, act)(ground.workspace, *([ground.target] if act == "restore" else []))
+        monkeypatch.undo()
+        assert [one.id for one in engine.list(ground.workspace)] == listed_before
+        assert difference(before, picture(ground.workspace)) == []
+        if act == "restore" and named:  # it had taken the place of the other one
+            assert engine.interrupted(ground.workspace) is None
+            return
+        assert interrupted_ends(ground) == ends
+        engine.finish_restore(ground.workspace)
+    assert difference(ground.then, picture(ground.workspace)) == []
 
 
 def test_a_restore_killed_before_its_note_is_not_undone_in_the_place_of_the_one_that_is_taken_back(ground):

@@ -77,9 +77,10 @@ class Engine(Restores):
             if backend.name not in held:  # noted first: a snapshot that no record leads to would not be listed
                 touch_record(place, backend.name, held, taken=True)
             saved = backend.save(self.settings.scope, note, self._progress, growing)
-            touch_record(place, backend.name, held, taken=saved.snapshot is not None)
-            if saved.snapshot is not None:
-                self.upkeep.budget.after_take(place)
+            with self._afterwards():
+                touch_record(place, backend.name, held, taken=saved.snapshot is not None)
+                if saved.snapshot is not None:
+                    self.upkeep.budget.after_take(place)
         return saved
 
     def _declined(self, place: Place) -> str | None:

@@ -181,6 +181,14 @@ class Looking:
             sweep_left(place)
             yield
 
+    @contextmanager
+    def _afterwards(self) -> Iterator[None]:
+        """What follows once everything that was asked for is done: failing to is told, and makes it no less done."""
+        try:
+            yield
+        except (StoreError, OSError) as error:
+            log.warning("it is done, but the store could not be tidied up after it: %s", error)
+
     def _held(self, snapshot: Snapshot) -> Held:
         place = Place(self.settings.store, snapshot.workspace)
         return Held(self._opener.open(snapshot.backend, place), snapshot.id)

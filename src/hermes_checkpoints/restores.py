@@ -128,8 +128,9 @@ class Restores(Looking):
             self._still_so(place, asked)
             done = roll_back(backend, saving, place, scope, asked, self._progress, growing)
             held = self._opener.holding(place) or (saving.name,)
-            touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
-            self.upkeep.budget.after_take(place)
+            with self._afterwards():
+                touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
+                self.upkeep.budget.after_take(place)
         return done
 
     def _still_so(self, place: Place, asked: Rollback) -> None:

@@ -120,7 +120,7 @@ def roll_back(
         plan = make_plan(target, changes, restoring.paths, keep, take_back=asked.takes_back)
         journal, underway = Journal(place), _underway(asked, plan, safety.latest)
         if not plan.empty:
-            _note(journal, underway, saving)
+            _note(journal, underway, Held(saving, safety.latest.id))
     except BaseException:
         if made:
             place.workspace.rmdir()
@@ -135,17 +135,23 @@ def roll_back(
             journal.end()
         except StoreError as error:
             done.failed.append(Failure(".", f"all was done that could be, and may be said to be interrupted: {error}"))
-    backend.restored(target.id, done.stamps)
+    with suppress(CheckpointError):  # it only saves work
+        backend.restored(target.id, done.stamps)
     return Restored(
         target, safety.latest, done.written, done.deleted, done.kept, done.failed, safety.left_out, done.stopped
     )
 
 
-def _note(journal: Journal, underway: Underway, saving: Backend) -> None:
+def _note(journal: Journal, underway: Underway, safety: Held) -> None:
+    """Note what is begun; where that fails, nothing is, and the safety snapshot just taken goes again."""
     try:
         journal.write(underway)
     except StoreError as error:
-        saving.forget([underway.safety])  # or undo would go by a restore that never was
+        with suppress(StoreError):
+            noted = journal.read()
+            if noted is not None and noted.safety == safety.snapshot:  # it got its name, and was only not synced
+                journal.end()  # any other note, of what was interrupted before, stays
+            safety.backend.forget([safety.snapshot])  # or undo would go by a restore that never was
         raise RestoreRefused(f"the restore could not be noted, so that it was not begun: {error}") from error
 
 
