@@ -74,13 +74,24 @@ def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True
                 view = view[os.write(fd, view) :]
             if durable:
                 sync(fd)
+            is_new = not os.path.lexists(target)
             beside.replace(target)
         if durable:
-            sync_path(target.parent)
+            _sync_name(target, is_new=is_new)
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise StoreError(f"cannot write {target}: {error.strerror}. What was stored before is untouched.") from error
+
+
+def _sync_name(target: Path, *, is_new: bool) -> None:
+    try:
+        sync_path(target.parent)
+    except OSError:
+        if is_new:  # what could not be made durable is not there either
+            with suppress(OSError):
+                target.unlink()
+        raise
 
 
 @contextmanager
