@@ -1,7 +1,8 @@
 """A workspace between two states, and restores of it that were killed."""
 
+import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hermes_checkpoints import Engine
@@ -76,6 +77,8 @@ class Ground:
         return killed_at(step, self.restore)
 
     def steps(self) -> list[int]:
+        steps_of(self.restore)  # the first one in a fresh checkout also writes what Python has compiled
+        self.again()
         every = steps_of(self.restore)
         self.again()
         return list(range(1, every + 1, max(1, every // POINTS)))
@@ -95,11 +98,18 @@ def assert_old_or_new(ground: Ground) -> None:
         assert path.rpartition(b"/")[2].startswith(b".hermes-checkpoints-"), path
 
 
+def _from_the_end(ground: Ground) -> Iterator[int]:
+    """Every step of a restore, the last one first."""
+    ground.again()
+    yield from range(steps_of(ground.restore), 0, -1)
+
+
 def half_done(ground: Ground) -> None:
     """A restore that was killed with some files written and others not."""
-    ground.again()
-    for step in [ground.halfway] if ground.halfway else reversed(range(1, steps_of(ground.restore) + 1)):
-        assert ground.killed(step)
+    # The one that was found before is tried first; what is kept in memory may have moved it since.
+    for step in itertools.chain([ground.halfway or 1], _from_the_end(ground)):
+        if not ground.killed(step):
+            continue  # it had fewer steps this time: what was asked before is remembered
         here = picture(ground.workspace)
         names = [b"edited/%d" % number for number in range(ground.files)]
         if 0 < sum(here[name] == ground.then[name] for name in names) < ground.files:
