@@ -38,13 +38,18 @@ def edited_since(references: Collection[Held], scope: Scope, present: Held | Non
     def keep(change: Change) -> str | None:
         if change.path not in edited:
             return None
-        # Of a directory that goes, or becomes a file, there is nothing to keep: its entries are judged by themselves.
-        stays = change.after is not None and change.after.kind is Kind.DIR and not unfinished
-        if not stays and any(one[change.path] for one in found):
+        if any(one[change.path] for one in found) and (unfinished or _half_made(change)):
             return None
         return "it was edited after the restore"
 
     return keep
+
+
+def _half_made(change: Change) -> bool:
+    """Whether it may be a directory that a killed restore had made, and that is to go or to become something else."""
+    before, after = change.before, change.after
+    goes = after is None or after.kind is not Kind.DIR
+    return goes and before is not None and before.mode == 0o700 and not before.xattrs
 
 
 def _edited(changes: Iterator[Change]) -> dict[str, bool]:

@@ -34,6 +34,8 @@ log = logging.getLogger("hermes_checkpoints")
 _KEPT_OPEN = 32
 # What may be where no store is: whoever only asks for one leaves locks. A clear lets them be.
 STAYS = frozenset({"config.toml", "locks"})
+# What may be there before the first snapshot is: a first take that was killed, and a `maintain` after it, leave these.
+_BESIDE = frozenset({"used", "pins", "restoring", "quarantine", "forgotten.log"})
 ASIDE = re.compile("cleared-[0-9a-f]{8}")
 """What a clear has moved aside."""
 
@@ -188,7 +190,7 @@ class Opener:
         """Raise ``StoreRefused`` for somebody else's directory of the store's name, with nothing touched."""
         store = self.settings.store
         try:
-            names = {name for name in os.listdir(store) if name not in STAYS and not ASIDE.fullmatch(name)}
+            names = {name for name in os.listdir(store) if name not in STAYS | _BESIDE and not ASIDE.fullmatch(name)}
         except FileNotFoundError:
             return
         except OSError as error:
