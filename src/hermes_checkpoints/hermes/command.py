@@ -134,7 +134,7 @@ def _carried_out(run: Callable[[Engine, Path], Restored], done_is: str, back: st
         done_is = f"could not be restored to the end ({harmless(done.stopped)}): {ways}"
     elif done.failed:
         done_is += ", but for what is named below"
-    way = f"/checkpoints {back} goes back" if back else f"/rollback {done.safety.short_id} goes back to it"
+    way = f"/checkpoints {back} goes back to it" if back else f"/rollback {done.safety.short_id} goes back to it"
     lines = [
         f"{harmless(str(workspace))} {done_is}.",
         *(f"{what}: {named(paths)}" for what, paths in (("written", done.written), ("deleted", done.deleted)) if paths),
