@@ -75,10 +75,12 @@ class Engine(Restores):
         with self._alone(place):
             held = self._opener.holding(place)
             if backend.name not in held:  # noted first: a snapshot that no record leads to would not be listed
-                touch_record(place, backend.name, held, taken=True)
+                touch_record(place, backend.name, held)
+            if self._watch:
+                backend.watch()
             saved = backend.save(self.settings.scope, note, self._progress, growing)
             with self._afterwards():
-                touch_record(place, backend.name, held, taken=saved.snapshot is not None)
+                touch_record(place, backend.name, held)
                 if saved.snapshot is not None:
                     self.upkeep.budget.after_take(place)
         return saved

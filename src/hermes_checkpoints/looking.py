@@ -21,8 +21,6 @@ from hermes_checkpoints.contract import (
     silent,
 )
 from hermes_checkpoints.crossing import only_our_errors
-from hermes_checkpoints.differences import file_diffs, held_diffs
-from hermes_checkpoints.export import lay_out
 from hermes_checkpoints.kit.store.locks import DEFAULT_WAIT, locked
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy.references import resolve
@@ -52,6 +50,7 @@ class Looking:
         settings: Settings | None = None,
         progress: Progress = silent,
         wait: float = DEFAULT_WAIT,
+        watch: bool = False,
     ) -> None:
         """Reads settings; touches no store before there is something to do.
 
@@ -61,13 +60,17 @@ class Looking:
         workspace already uses, or what its filesystem deserves. ``limits``
         (``hermes_checkpoints.Limits``): what is kept, all of it instead of what
         the store's configuration says. ``settings``: all of these at once. ``wait``: seconds to wait for another
-        process before ``StoreBusy``.
+        process before ``StoreBusy``. ``watch``: for long-lived callers with
+        large workspaces: a snapshot only looks at directories of which the
+        kernel told that something changed, and at everything now and then
+        (Linux, with the extra ``watch``; elsewhere it makes no difference).
         """
         name, given = (backend, None) if backend is None or isinstance(backend, str) else (None, backend)
         self.settings = settings or read_settings(store, name, scope, limits)
         self._opener = Opener(self.settings, given)
         self._progress = progress
         self._wait = wait
+        self._watch = watch
         self._turns: dict[Path, Hashable] = {}
         self._told: set[Path] = set()
         self.upkeep = Upkeep(self._opener, wait, progress)
@@ -106,11 +109,15 @@ class Looking:
         self, workspace: PathLike, ref: str | None = None, paths: Sequence[str] = ()
     ) -> Iterator[results.FileDiff]:
         """How the workspace differs from a snapshot (the newest one by default), path by path."""
+        from hermes_checkpoints.differences import file_diffs  # a turn needs none of it
+
         place, snapshot, backend = self._found(workspace, ref or "1")
         return file_diffs(Held(backend, snapshot.id), place.workspace, self.settings.scope, tuple(paths))
 
     def diff_between(self, since: Snapshot, until: Snapshot) -> Iterator[results.FileDiff]:
         """How a later snapshot differs from an earlier one of the same workspace, path by path."""
+        from hermes_checkpoints.differences import held_diffs
+
         return held_diffs(self._held(since), self._held(until))
 
     def changes(self, since: Snapshot, until: Snapshot | None = None) -> Iterator[Change]:
@@ -127,6 +134,8 @@ class Looking:
 
         ``target`` must not exist, or be an empty directory.
         """
+        from hermes_checkpoints.export import lay_out
+
         _, snapshot, backend = self._found(workspace, ref)
         return lay_out(backend, snapshot, Path(target))
 

@@ -1,8 +1,9 @@
 """The interface that every storage backend implements."""
 
 import math
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, ClassVar, Self
@@ -24,7 +25,7 @@ from hermes_checkpoints.contract.snapshots import (
     silent,
     unbounded,
 )
-from hermes_checkpoints.contract.trees import Change, Entry, Kind, Stamp
+from hermes_checkpoints.contract.trees import Change, Entry, Kind, NewFile, Stamp
 
 
 class Backend(ABC):
@@ -117,6 +118,17 @@ class Backend(ABC):
         A clone where the backend can. Raises ``FileExistsError`` when the name
         is taken; on any other failure nothing is left under that name.
         """
+
+    def materialise_all(self, files: Iterable[NewFile]) -> Iterator[int]:
+        """Make many new files, in order; of each, a descriptor of it that whoever takes it closes.
+
+        Override it where many at once cost less. A file has mode 0600, the
+        permission bits of its entry, or fewer. Raises like ``materialise``, and may then
+        leave files of those that it has taken, and has not given, half made.
+        """
+        for entry, dir_fd, name in files:
+            self.materialise(entry, dir_fd, name)
+            yield os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
 
     @abstractmethod
     def forget(self, snapshots: Collection[str]) -> None:
@@ -225,6 +237,13 @@ class Backend(ABC):
         """Told after a restore: these paths now hold what ``snapshot`` has there.
 
         A stat cache may learn from it, so that nothing is stored again.
+        """
+        return
+
+    def watch(self) -> None:
+        """From now on ``save`` may pass over directories in which, as the kernel tells, nothing has changed.
+
+        A wish: the answers are the same without it. Asked before each ``save`` by those who want it.
         """
         return
 

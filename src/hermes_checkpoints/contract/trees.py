@@ -112,6 +112,15 @@ class Stamp(NamedTuple):
         return cls(stat.st_mode, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
+class NewFile(NamedTuple):
+    """A file that is to be made, in a directory in which nobody else makes any."""
+
+    entry: Entry
+    dir_fd: int
+    """Valid until the next file is asked for."""
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A path that differs between two trees; ``None`` where a tree has nothing there.

@@ -47,6 +47,7 @@ from hermes_checkpoints.kit.walk.capture import Capture, left_out
 from hermes_checkpoints.kit.walk.memory import Learned, Memory, MemoryFile
 from hermes_checkpoints.kit.walk.recall import doubt, doubt_since, recalled, same_bytes, stamp_at
 from hermes_checkpoints.kit.walk.seen import Seen
+from hermes_checkpoints.kit.walk.watching import Watch
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -57,6 +58,8 @@ class TreeBackend(StoredTrees):
     def __init__(self, place: Place, home: Path | None = None) -> None:
         super().__init__(place, home)
         self._memory = MemoryFile(self.home / "seen" / place.workspace_id)
+        self._watch: Watch | None = None
+        self._watchable = True
 
     # What a subclass supplies.
 
@@ -91,7 +94,9 @@ class TreeBackend(StoredTrees):
             batch.growing = growing
             try:
                 learned = memory.learned if memory else {}
-                capture = Capture(self.place.workspace, self._stores(), scope, batch, progress, learned)
+                # What a restore leans on is looked at whole.
+                watch = None if note.restoring is not None or scope.anyway else self._watch
+                capture = Capture(self.place.workspace, self._stores(), scope, batch, progress, learned, watch)
                 tree = capture.run(memory.tree if memory else None)
                 snapshot = None
                 # Without a memory nothing of the newest can be leaned on, whatever it holds.
@@ -103,11 +108,27 @@ class TreeBackend(StoredTrees):
                 batch.abandon()
             now = snapshot or latest
             assert now is not None
-            if snapshot is not None or capture.tally.opened:
+            if memory is None or snapshot is not None or capture.tally.opened or capture.tally.directories:
                 doubt(tree, scope.anyway)  # next time by the rules of then
-                self._memory.store(Memory(tree, now.id, self._header(now.id), scope.max_file_size))
+                memory = Memory(tree, now.id, self._header(now.id), scope.max_file_size)
+                self._memory.store(memory)
+            if watch is not None:
+                watch.done(memory.tree)
             stats = capture.stats(tree)
             return Saved(snapshot, now, tuple(left_out(tree)), stats, lambda path: stamp_at(tree, path))
+
+    def watch(self) -> None:
+        if self._watch is None and self._watchable:
+            try:
+                self._watch = Watch(self.place.workspace)
+            except (ImportError, OSError) as error:
+                self._watchable = False
+                log.warning("every snapshot looks at all of %s: %s", self.place.workspace, error)
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        super().close()
 
     def _publish(
         self, batch: Batch, note: Note, root: Entry, files: int, size: int, changed: int, created_ns: int = 0

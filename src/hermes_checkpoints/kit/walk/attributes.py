@@ -26,8 +26,8 @@ def read_xattrs(fd: int) -> Xattrs:
         from xattr import getxattr as get
         from xattr import listxattr as listing
     try:
-        names = [name for name in listing(fd) if _ours(name)]
-        return tuple(sorted((name, bytes(get(fd, name))) for name in names)) if names else ()
+        names = listing(fd)
+        return tuple(sorted((name, bytes(get(fd, name))) for name in names if _ours(name))) if names else ()
     except OSError as error:
         if error.errno in _NONE_HERE:
             return ()

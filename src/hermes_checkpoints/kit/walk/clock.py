@@ -81,6 +81,14 @@ def stamps_are_exact(workspace: Path) -> bool:
     return workspace.stat().st_ctime_ns % 1_000_000_000 != 0
 
 
+def directories_tell_names(workspace: Path) -> bool:
+    """Whether a directory's own stamp changes when a name in it does: not the rule on a server or on FAT."""
+    try:
+        return filesystem_type(workspace) in _FINE
+    except OSError:
+        return False
+
+
 def let_a_tick_pass(ctime_ns: int) -> None:
     """Wait until whatever is written to a file from now on changes this stamp of it: 20 ms at most."""
     age = time.time_ns() - ctime_ns

@@ -6,8 +6,9 @@ from hermes_checkpoints.contract import Entry, Reason
 from hermes_checkpoints.kit.rules.ignore import RULE_FILES, Rules
 from hermes_checkpoints.kit.walk import clock
 from hermes_checkpoints.kit.walk.attributes import Xattrs, read_xattrs
+from hermes_checkpoints.kit.walk.glance import FileItem, Glance, Glances
 from hermes_checkpoints.kit.walk.reading import is_scratch, read_rule_file, status_of
-from hermes_checkpoints.kit.walk.seen import FileItem, Item, Seen, directory_stamp, item_of
+from hermes_checkpoints.kit.walk.seen import Item, Seen, Stamped, directory_stamp, item_of
 from hermes_checkpoints.kit.walk.taking import Taker
 
 VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
@@ -46,6 +47,7 @@ def scan(fd: int, pruned: dict[str, tuple[bool, str]]) -> tuple[list[Item], list
 class Visit:
     """What was found in a directory: ``seen``, the ``rules`` inside it, and the directories ``to_enter``.
 
+    ``seen`` is the very one that was seen before, as long as nothing differs.
     ``seen.key`` is set when the stored node still describes the directory
     itself; what is below is for the walk to find out.
     """
@@ -53,39 +55,82 @@ class Visit:
     def __init__(
         self,
         fd: int,
-        prefix: str,
+        path: str,
         name: str,
         status: os.stat_result,
         old: Seen | None,
         rules: Rules,
         taker: Taker,
+        glances: Glances | None,
     ) -> None:
         self._fd = fd
-        self._prefix = prefix
+        self.path = path
         self._taker = taker
         self._old = old or _NEVER
+        self.name = name
+        self.glanced = False
+        """Whether a glance was enough."""
+        stamp = directory_stamp(status)
+        listing: list[Item] | None = None
+        if old is not None and not old.racy:
+            glance = old.glance if old.stamp == stamp else None
+            if glances is not None and glance is not None and glances.unchanged(fd, glance):
+                self.glanced = True
+                listing, self.to_enter = old.listing, glance.directories.copy()
+            else:
+                listing, self.to_enter = scan(fd, old.pruned)
+            if listing == old.listing:
+                self.rules = rules.inside(name, old.rule_files)
+                if self.same_rules:
+                    self._stayed(old, stamp)
+                    return
+        if listing is None:
+            listing, self.to_enter = scan(fd, self._old.pruned)
         self.seen = Seen()
-        self.seen.stamp = directory_stamp(status)
-        self.seen.xattrs = self._own_attributes(old)
-        listing, self.to_enter = scan(fd, self._old.pruned)
-        if old is not None and not old.racy and listing == old.listing:
-            self.rules = rules.inside(name, old.rule_files)
-            if self.rules.digest == old.rules:
-                self.seen.take_over(old)
-                return
+        taker.tally.directories += 1
+        self.seen.xattrs, self.seen.stamp = self._own_attributes(old, stamp)
         self._known = {item[0]: item for item in self._old.listing if isinstance(item, tuple)}
         self._compare(listing, name, rules)
 
-    def _own_attributes(self, old: Seen | None) -> Xattrs:
-        seen = self.seen
-        if old is not None and old.stamp == seen.stamp:
-            return old.xattrs
+    def _stayed(self, old: Seen, stamp: Stamped) -> None:
+        """Nothing in it differs, but for what may differ below."""
+        self.seen = old
+        if old.key is None:
+            self.own()  # it will be given a node, which nothing seen before may have that was not published
+        if old.glance is None:
+            old.glance = Glance(old.listing, old.entered())
+        if old.stamp != stamp:
+            xattrs, stamp = self._own_attributes(old, stamp)
+            if (xattrs, stamp) != (old.xattrs, old.stamp):
+                self.own().xattrs, self.own().stamp = xattrs, stamp
+                self._taker.tally.directories += 1
+
+    @property
+    def same_rules(self) -> bool:
+        """Whether the rules inside it are those of before."""
+        return self.rules.digest == self._old.rules
+
+    def keep(self, name: str, known: Seen) -> None:
+        """A directory in it is as it was seen before."""
+        if self.seen is not self._old:
+            self.seen.dirs[name] = known
+
+    def own(self) -> Seen:
+        """What is seen here, to be changed: no longer the one that was seen before."""
+        if self.seen is self._old:
+            self.seen = self.seen.copy()
+        return self.seen
+
+    def _own_attributes(self, old: Seen | None, stamp: Stamped) -> tuple[Xattrs, Stamped]:
+        """Its extended attributes, and its stamp, or one that no directory has when that proves nothing."""
+        if old is not None and old.stamp == stamp:
+            return old.xattrs, stamp
         xattrs = read_xattrs(self._fd)
-        if old is not None and (old.stamp[0], old.xattrs) != (seen.stamp[0], xattrs):
+        if old is not None and (old.stamp[0], old.xattrs) != (stamp[0], xattrs):
             self._taker.tally.changed += 1
-        if clock.is_racy(seen.stamp[1], seen.stamp[2], self._taker.racy_from):
-            seen.stamp = (*seen.stamp[:3], -1)  # equals no directory's: looked at again
-        return xattrs
+        if clock.is_racy(stamp[1], stamp[2], self._taker.racy_from):
+            stamp = (*stamp[:3], -1)  # looked at again
+        return xattrs, stamp
 
     def _compare(self, listing: list[Item], name: str, rules: Rules) -> None:
         """Name by name, for a directory that is new or differs from what was seen."""
@@ -137,7 +182,8 @@ class Visit:
         if self._known.get(name) == item and name not in old.racy and old.out.get(name) != Reason.IGNORED.value:
             seen.keep(name, old)
             return item
-        taken = self._taker.take(self._fd, self._prefix, item, seen, self._before(name))
+        prefix = f"{self.path}/" if self.path else ""
+        taken = self._taker.take(self._fd, prefix, item, seen, self._before(name))
         if name in RULE_FILES and taken != listed:
             seen.racy.add(name)  # it was edited after its rules were read
         return taken
@@ -149,7 +195,7 @@ class Visit:
         if is_scratch(name):
             return Reason.STORE.value
         old = self._old
-        if self.rules.digest == old.rules:
+        if self.same_rules:
             if name in old.pruned and old.pruned[name][0] is is_dir:
                 return old.pruned[name][1]
             if (name in old.dirs) if is_dir else (name in old.keys):

@@ -28,7 +28,7 @@ from hermes_checkpoints.kit.walk.attributes import Xattrs
 from hermes_checkpoints.kit.walk.seen import Seen
 
 _MARK = (
-    f"hermes-checkpoints seen 3 {sys.implementation.cache_tag} {sys.hexversion:x} {sys.getfilesystemencoding()}\n"
+    f"hermes-checkpoints seen 4 {sys.implementation.cache_tag} {sys.hexversion:x} {sys.getfilesystemencoding()}\n"
 ).encode()
 # Stamp (as a plain tuple), content key, extended attributes.
 Learned = tuple[tuple[int, int, int, int, int], bytes, Xattrs]
@@ -37,7 +37,7 @@ _Identity = tuple[int, int, int]
 _Row = tuple[str, int, tuple[Any, ...] | None, tuple[str, ...] | None]
 _HEAD = struct.Struct(">QI")
 """Before each record: its length and crc32."""
-_OWN = tuple(name for name in Seen.__slots__ if name not in ("dirs", "_by_name"))
+_OWN = tuple(name for name in Seen.__slots__ if name not in ("dirs", "glance", "_by_name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,8 @@ def _rows(tree: Seen, known: Seen | None) -> list[_Row]:
     todo: list[tuple[str, int, Seen, Seen | None]] = [("", 0, tree, known)]
     while todo:
         name, depth, seen, old = todo.pop()
+        if seen is old:
+            continue
         found.append((name, depth, seen, old is None or not _alike(seen, old)))
         for child, below in seen.dirs.items():
             todo.append((child, depth + 1, below, old.dirs.get(child) if old is not None else None))
@@ -184,7 +186,7 @@ def _rows(tree: Seen, known: Seen | None) -> list[_Row]:
 
 
 def _alike(one: Seen, other: Seen) -> bool:
-    # What a walk took over whole (see `Seen.take_over`) has the very same listing; all else counts as different.
+    # A copy of what was seen before (see `Seen.copy`) has the very same listing; all else counts as different.
     return (
         one.listing is other.listing
         and not one.racy

@@ -34,13 +34,28 @@ class Changed(Exception):
     """A name turned into something else while it was looked at."""
 
 
-@contextmanager
-def open_regular(dir_fd: int, name: str) -> Iterator[int]:
-    """A descriptor of a regular file; ``Changed`` when it is (now) anything else, ``OSError`` as usual."""
+def opened(dir_fd: int, name: str) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, which the caller closes, and its status.
+
+    ``Changed`` when it is (now) anything else, ``OSError`` as usual.
+    """
     fd = os.open(name, _FLAGS, dir_fd=dir_fd)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Changed(name)
+        status = os.fstat(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    if stat.S_ISREG(status.st_mode):
+        return fd, status
+    os.close(fd)
+    raise Changed(name)
+
+
+@contextmanager
+def open_regular(dir_fd: int, name: str) -> Iterator[int]:
+    """A descriptor of a regular file for as long as the block lasts. Raises like ``opened``."""
+    fd, _ = opened(dir_fd, name)
+    try:
         yield fd
     finally:
         os.close(fd)

@@ -10,23 +10,27 @@ from collections.abc import Iterator
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, Stamp
 from hermes_checkpoints.kit.walk.attributes import Xattrs
+from hermes_checkpoints.kit.walk.glance import FileItem, Glance
 
 # An item of a listing: ("name", mode, size, mtime_ns, ctime_ns, inode) for a file or link;
 # "name/" for a directory; "name" for a file that the rules leave out, which is not looked at.
-FileItem = tuple[str, int, int, int, int, int]
 Item = FileItem | str
+# A directory's own mode, mtime, ctime and inode.
+Stamped = tuple[int, int, int, int]
 
 
 class Seen:
-    """One directory. Made once, then only completed by the capture that made it."""
+    """One directory. Made once, then only completed by the capture that made it; trees share those that stayed."""
 
     __slots__ = (
         "_by_name",
         "dirs",
         "files",
         "folders",
+        "glance",
         "key",
         "keys",
+        "left",
         "listing",
         "out",
         "pruned",
@@ -41,7 +45,9 @@ class Seen:
 
     def __init__(self) -> None:
         self._by_name: dict[str, FileItem] | None = None
-        self.stamp: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self.glance: Glance | None = None
+        """How to look whether the files in it have changed, once this process has seen that they had not."""
+        self.stamp: Stamped = (0, 0, 0, 0)
         """The directory's own mode, mtime, ctime and inode."""
         self.xattrs: Xattrs = ()
         self.rules = b""
@@ -61,8 +67,8 @@ class Seen:
         self.dirs: dict[str, Seen] = {}
         self.key: bytes | None = None
         """The stored node that describes this directory; ``None``: none does."""
-        self.files = self.folders = self.size = 0
-        """Of everything below: files and links, directories, bytes."""
+        self.files = self.folders = self.size = self.left = 0
+        """Of everything below: files and links, directories, bytes, and names that are left out."""
 
     def entry_of(self, item: Item) -> Entry:
         """The entry of a listed name that is not a directory."""
@@ -79,6 +85,10 @@ class Seen:
     def own_entry(self) -> Entry:
         """The entry of this directory itself, as its parent's node holds it."""
         return Entry(Kind.DIR, self.stamp[0] & 0o7777, self.stamp[1], 0, self.key or b"", self.xattrs)
+
+    def differs(self, other: "Seen") -> bool:
+        """Whether the parent's node says something else of the two."""
+        return self.stamp[:2] != other.stamp[:2] or self.xattrs != other.xattrs
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Every name in this directory and what a snapshot says of it."""
@@ -105,12 +115,18 @@ class Seen:
         """Everything held below, and this directory."""
         return 1 + self.files + self.folders
 
-    def take_over(self, old: "Seen") -> None:
-        """Become what was seen before, but for the directories below. Shares what never changes."""
-        self.listing, self.keys, self.xattrs_of, self.pruned = old.listing, old.keys, old.xattrs_of, old.pruned
-        self.rules, self.rule_files = old.rules, old.rule_files
-        self.out = dict(old.out)
-        self.key, self.files, self.folders, self.size = old.key, old.files, old.folders, old.size
+    def copy(self) -> "Seen":
+        """Another one that says the same, and can come to say something else of itself and what is below."""
+        new = Seen()
+        for slot in self.__slots__:
+            setattr(new, slot, getattr(self, slot))
+        new.out, new.dirs, new.racy = dict(self.out), dict(self.dirs), set(self.racy)
+        return new
+
+    def entered(self) -> list[str]:
+        """Names of the directories in it that rules do not leave out."""
+        directories = (item[:-1] for item in self.listing if isinstance(item, str) and item.endswith("/"))
+        return [name for name in directories if name not in self.pruned]
 
     def keep(self, name: str, old: "Seen") -> None:
         """Take over one name that has not changed."""
@@ -124,6 +140,7 @@ class Seen:
     def total(self) -> None:
         """Sum up what is below, from the children's sums."""
         self.files, self.size, self.folders = len(self.keys), 0, len(self.dirs)
+        self.left = len(self.out) + len(self.pruned)
         for item in self.listing:
             if isinstance(item, tuple) and item[0] in self.keys and stat.S_ISREG(item[1]):
                 self.size += item[2]
@@ -131,13 +148,14 @@ class Seen:
             self.files += child.files
             self.folders += child.folders
             self.size += child.size
+            self.left += child.left
 
 
 def item_of(name: str, status: os.stat_result) -> FileItem:
     return (name, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def directory_stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+def directory_stamp(status: os.stat_result) -> Stamped:
     return (status.st_mode, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
