@@ -73,6 +73,25 @@ def test_content_comes_out_whole_whatever_the_umask_and_the_offset_are(filesyste
     assert stat.S_IMODE(held.stat().st_mode) == 0o400
 
 
+def test_nobody_else_can_open_new_content_before_it_is_whole(monkeypatch, on_filesystem):
+    (on_filesystem / "source").write_bytes(b"content")
+    seen = []
+    really = fcntl.ioctl
+
+    def ioctl(fd, number, argument):
+        seen.append(stat.S_IMODE(os.fstat(fd).st_mode))
+        return really(fd, number, argument)
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    umask = os.umask(0)
+    try:
+        place(on_filesystem / "source", on_filesystem, mode=0o755)
+    finally:
+        os.umask(umask)
+    assert seen == [0o600]
+    assert stat.S_IMODE((on_filesystem / "held").stat().st_mode) == 0o755
+
+
 def test_a_clone_takes_no_space_and_later_edits_of_the_source_do_not_reach_it(filesystem, on_filesystem):
     if not filesystem.clones:
         pytest.skip(f"{filesystem.name} cannot clone")

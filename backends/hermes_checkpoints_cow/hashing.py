@@ -1,54 +1,57 @@
-"""Digests of many small contents, made beside the walk that hands them in."""
+"""Digests of many contents, those of large ones made beside the walk that hands them in."""
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints_cow.digests import digest_of
 
-# Bytes handed to a thread at once: handing over costs as much as the digest of 10 kB.
-_PORTION = 512 * 1024
-_THREADS = 2
-# Portions that may wait: what bounds the memory.
-_WAITING = 4
-_Portion = list[tuple[int, bytes | None]]
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+# From this size on a thread makes the digest. Handing over a smaller content, and waiting for the interpreter after
+# each, takes as much of the processor as its digest does, for both threads.
+_LARGE = 32 << 10
+# Bytes that may wait: what bounds the memory.
+_WAITING = 16 << 20
 
 
 class Hashing:
-    """Digests by number; of a number that is used again, the later one counts. No thread is started for a few files."""
+    """Digests by number; of a number that is used again, the later one counts. No thread is started for small files."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        self._portion: _Portion = []
-        self._size = 0
-        self._waiting: deque[Future[dict[int, bytes]]] = deque()
+        self._working: dict[int, tuple[int, Future[bytes]]] = {}
+        self._working_bytes = 0
         self._done: dict[int, bytes] = {}
 
     def add(self, number: int, data: bytes | None) -> None:
         """Have the digest made; ``None`` when there is none to that number."""
-        self._portion.append((number, data))
-        self._size += len(data or b"")
-        if self._size < _PORTION:
+        if number in self._working:
+            self._working_bytes -= self._working.pop(number)[0]
+        if data is None or len(data) < _LARGE:
+            self._done[number] = b"" if data is None else digest_of(data)
             return
+        while self._working and self._working_bytes + len(data) > _WAITING:
+            self._collect()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREADS)
-        if len(self._waiting) == _WAITING:
-            self._done.update(self._waiting.popleft().result())
-        self._waiting.append(self._pool.submit(_digests, self._portion))
-        self._portion, self._size = [], 0
+            from concurrent.futures import ThreadPoolExecutor  # 5 ms that a turn with a few small files does not need
+
+            self._pool = ThreadPoolExecutor(1, "cow")
+        self._working[number] = len(data), self._pool.submit(digest_of, data)
+        self._working_bytes += len(data)
+
+    def _collect(self) -> None:
+        number = next(iter(self._working))
+        size, digest = self._working.pop(number)
+        self._working_bytes -= size
+        self._done[number] = digest.result()
 
     def digests(self) -> dict[int, bytes]:
         """All of them; empty where there is none."""
-        while self._waiting:
-            self._done.update(self._waiting.popleft().result())
-        self._done.update(_digests(self._portion))
-        self._portion, self._size = [], 0
+        while self._working:
+            self._collect()
         return self._done
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
-
-
-def _digests(portion: _Portion) -> dict[int, bytes]:
-    return {number: b"" if data is None else digest_of(data) for number, data in portion}

@@ -202,7 +202,7 @@ class Storing(Batch):
             if self._data >= 0:
                 os.ftruncate(self._data, self._end)
             # By path: Btrfs lists through an open descriptor only what was there when it was opened.
-            if files := [self._home / name for name in os.listdir(self._home)]:
+            if files := list(self._home.iterdir()):
                 sync_all(files, self._home)
                 self._home.rename(self._vault.batches / self._home.name)
                 sync_path(self._vault.batches)
@@ -246,9 +246,7 @@ def _stored(fd: int, size: int, offset: int) -> bytes | None:
 
 def _read(fd: int, size: int) -> bytes:
     """A small file from its beginning to its end, whatever its size has become."""
-    blocks = []
-    offset = 0
-    while block := os.pread(fd, max(size - offset, 0) + 1, offset):
-        blocks.append(block)
-        offset += len(block)
-    return b"".join(blocks)
+    data = os.pread(fd, size + 1, 0)
+    while len(data) != size and (more := os.pread(fd, COMPARED, len(data))):
+        data += more
+    return data

@@ -2,10 +2,10 @@
 
 import math
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from io import BytesIO
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from hermes_checkpoints.contract import (
     Capability,
@@ -26,17 +26,16 @@ from hermes_checkpoints.kit import Batch, TreeBackend, open_format
 from hermes_checkpoints.kit.git import Objects
 from hermes_checkpoints.kit.store.names import Listing, created_name, listed, remove_names
 from hermes_checkpoints.kit.store.nodes import Listed
-from hermes_checkpoints_shadow_git.checking import Derived, Presence, damaged_files
-from hermes_checkpoints_shadow_git.mending import Rebuild
 from hermes_checkpoints_shadow_git.packfile import BLOCK
 from hermes_checkpoints_shadow_git.packindexes import PackIndexes
 from hermes_checkpoints_shadow_git.packreading import PackReader
 from hermes_checkpoints_shadow_git.packs import PackWriter
-from hermes_checkpoints_shadow_git.puttingback import put_back, stream_id
-from hermes_checkpoints_shadow_git.reclaiming import Reclaim
 from hermes_checkpoints_shadow_git.refs import workspace_refs
 from hermes_checkpoints_shadow_git.repository import REFS, Repository
 from hermes_checkpoints_shadow_git.storing import STREAMED, Node, Pack, header_of, tree_of
+
+if TYPE_CHECKING:
+    from hermes_checkpoints_shadow_git.checking import Presence
 
 FORMAT = 1
 
@@ -53,13 +52,20 @@ class ShadowGit(TreeBackend):
         self._indexes = PackIndexes(self._repository)
         self._objects = Objects(self._repository.path, self._repository.tmp)
         self._packs = PackReader(self._repository, self._indexes, self._objects)
-        self._presence = Presence(self._indexes, self._packs)
         self._scratch = self._repository.tmp / place.workspace_id
         self._refs = self.home / REFS / place.workspace_id
         self._listing = Listing(self._refs)
 
+    @cached_property
+    def _presence(self) -> "Presence":
+        from hermes_checkpoints_shadow_git.checking import Presence  # what a turn does not need costs it nothing
+
+        return Presence(self._indexes, self._packs)
+
     @classmethod
     def probe(cls, place: Place) -> Fitness:
+        import shutil
+
         if shutil.which("git") is None:
             return Fitness(Suitability.UNUSABLE, "git is not installed")
         return Fitness(Suitability.WORKS, "works on every filesystem; content is compressed and stored once")
@@ -94,6 +100,8 @@ class ShadowGit(TreeBackend):
         remove_names(self._refs, snapshots)
 
     def reclaim(self, until: float = math.inf, progress: Progress = silent, *, thorough: bool = False) -> bool:
+        from hermes_checkpoints_shadow_git.reclaiming import Reclaim
+
         return Reclaim(self._repository, self._indexes, self._packs, until, progress, thorough=thorough).run()
 
     def _everything(self) -> Iterator[Listed]:
@@ -133,9 +141,13 @@ class ShadowGit(TreeBackend):
             super()._check(entry, full=full)
 
     def _digest_of(self, content: BinaryIO, size: int) -> bytes:
+        from hermes_checkpoints_shadow_git.puttingback import stream_id
+
         return stream_id(content, size)
 
     def _check_files(self, progress: Progress, *, full: bool) -> Iterator[str]:
+        from hermes_checkpoints_shadow_git.checking import Derived, damaged_files
+
         done = 0
 
         def tick() -> None:
@@ -148,10 +160,14 @@ class ShadowGit(TreeBackend):
         yield from damaged_files(self._repository, derived, tick, full=full)
 
     def rebuild(self, progress: Progress = silent, *, dry_run: bool = False) -> Iterator[Mended]:
+        from hermes_checkpoints_shadow_git.mending import Rebuild
+
         headers = self._everything
         return Rebuild(self._repository, self._indexes, self._packs, headers, progress, dry_run=dry_run).run()
 
     def _put_back(self, entry: Entry, content: BinaryIO, *, dry_run: bool = False) -> bool:
+        from hermes_checkpoints_shadow_git.puttingback import put_back
+
         try:
             stored = put_back(self._repository, self._scratch, entry, content, dry_run=dry_run)
         except OSError as error:
@@ -168,5 +184,6 @@ class ShadowGit(TreeBackend):
             raise StoreError(f"{ref} could not be put aside: {error.strerror}.") from error
 
     def close(self) -> None:
+        super().close()
         self._packs.close()
         self._objects.close()

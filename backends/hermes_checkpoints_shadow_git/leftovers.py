@@ -55,7 +55,9 @@ class Leftovers:
                 with suppress(OSError):  # it has snapshots
                     directory.rmdir()
         refs = self._repository.path / REFS
-        tidy(self._repository.path / "seen", os.listdir(refs) if refs.is_dir() else ())
+        living = os.listdir(refs) if refs.is_dir() else ()
+        tidy(self._repository.path / "seen", living)
+        tidy(self._repository.path / "listed", living)
 
     def has_lone_packs(self) -> bool:
         names = {path.name for path in self._repository.packs.iterdir()}

@@ -32,7 +32,7 @@ def pack_object(kind: bytes, data: bytes) -> tuple[bytes, int]:
 
 def disk_size(pack_bytes: int, count: int) -> int:
     """What a pack of so many bytes before its checksum, and its index, take on the disk."""
-    return sum(-(-size // BLOCK) * BLOCK for size in (pack_bytes + ID_SIZE, OVERHEAD + count * PER_OBJECT))
+    return BLOCK * (-(-(pack_bytes + ID_SIZE) // BLOCK) + -(-(OVERHEAD + count * PER_OBJECT) // BLOCK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +92,35 @@ class MemoryPack:
     chunks: list[bytes] = field(default_factory=list)
     entries: list[PackEntry] = field(default_factory=list)
     size: int = PACK_HEADER.size
-
-    @property
-    def disk_size(self) -> int:
-        """What it and its index take on the disk; nothing when it is empty."""
-        return disk_size(self.size, len(self.entries)) if self.entries else 0
+    disk_size: int = 0
+    """What it and its index take on the disk."""
 
     def add(self, oid: bytes, packed: bytes, crc: int) -> None:
         self.entries.append((oid, crc, self.size))
         self.chunks.append(packed)
         self.size += len(packed)
+        self.disk_size = disk_size(self.size, len(self.entries))
 
     def write(self, directory: Path) -> FinishedPack:
         file = TemporaryFile(directory, "pack-")
         try:
-            checksum = hashlib.sha1(usedforsecurity=False)
-            for chunk in (pack_header(len(self.entries)), *self.chunks):
-                checksum.update(chunk)
-                file.write(chunk)
-            return FinishedPack.close(file, self.entries, checksum.digest(), self.size)
+            data = b"".join((pack_header(len(self.entries)), *self.chunks))
+            file.write(data)
+            checksum = hashlib.sha1(data, usedforsecurity=False).digest()
+            return FinishedPack.close(file, self.entries, checksum, self.size)
         except BaseException:
             file.remove()
             raise
+
+    def write_durably(self, directory: Path) -> FinishedPack:
+        """The same, and the disk has both when it returns: while more is packed, not at the end for all together."""
+        finished = self.write(directory)
+        try:
+            finished.sync()
+        except BaseException:
+            finished.remove()
+            raise
+        return finished
 
 
 def write_stream(fd: int, size: int, directory: Path, growing: Growing) -> tuple[bytes, FinishedPack]:

@@ -55,7 +55,15 @@ class PackIndexes:
         """The index of a pack that has the object. Raises ``StoreError`` like ``in``."""
         with self._lock:
             self._look()
-            return self._small.get(oid) or next((index for index in self._large if oid in index), None)
+            return self._held(oid)
+
+    def known(self, oid: bytes) -> Index | None:
+        """Like ``find``, as of the last listing: for readers, to whom a pack that vanished since says so itself."""
+        with self._lock:
+            return self._held(oid)
+
+    def _held(self, oid: bytes) -> Index | None:
+        return self._small.get(oid) or next((index for index in self._large if oid in index), None)
 
     def packed_size(self, oid: bytes) -> int:
         """Bytes that an object takes in its pack and index; 0 when it is in none. Raises ``StoreError`` like ``in``."""

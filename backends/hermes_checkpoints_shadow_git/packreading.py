@@ -22,6 +22,7 @@ from hermes_checkpoints_shadow_git.repository import Repository
 _T = TypeVar("_T")
 _BAD_DEFLATE = cast(type[Exception], isal_zlib.error)  # its type stub takes the class for an instance
 _HEAD = 8 << 10  # bytes read at once of an object whose size is not known yet; most are smaller
+_SMALL = 64 << 10  # bytes of a content that may be in them as a whole
 _BLOCK = 1 << 20
 _OPEN = 16  # packs kept open
 _TRIES = 5  # a pack that vanished was rewritten into another; more often than that in one question is another matter
@@ -51,6 +52,24 @@ class OpenPack:
             raise self._damage(oid, error) from error
         return None if kind is None else (kind, self._blocks(oid, kind, size, head[length:], offset + len(head)))
 
+    def whole(self, oid: bytes, offset: int) -> tuple[bytes, bytes] | None:
+        """An object's kind and content, checked against the id; ``None`` when git must read it. Raises likewise."""
+        try:
+            head = os.pread(self.fd, _HEAD, offset)
+            kind, size, length = split_prefix(head)
+            if kind is None:
+                return None
+            inflate = isal_zlib.decompressobj()
+            data = inflate.decompress(memoryview(head)[length:], size + 1) if size < _SMALL else b""
+        except (OSError, ValueError, _BAD_DEFLATE) as error:
+            raise self._damage(oid, error) from error
+        if len(data) != size or not inflate.eof:  # it goes on after what was read
+            return kind, b"".join(self._blocks(oid, kind, size, head[length:], offset + len(head)))
+        digest = hashlib.sha1(object_prefix(kind, size), usedforsecurity=False)
+        digest.update(data)
+        self._compare(oid, digest)
+        return kind, data
+
     def _blocks(self, oid: bytes, kind: bytes, size: int, packed: bytes, offset: int) -> Iterator[bytes]:
         digest = hashlib.sha1(object_prefix(kind, size), usedforsecurity=False)
         try:
@@ -59,6 +78,9 @@ class OpenPack:
                 yield block
         except (OSError, ValueError, _BAD_DEFLATE) as error:
             raise self._damage(oid, error) from error
+        self._compare(oid, digest)
+
+    def _compare(self, oid: bytes, digest: "hashlib._Hash") -> None:
         if digest.digest() != oid:
             raise StoreDamaged(f"Object {oid.hex()} in {self.path} has other bytes than were stored.")
 
@@ -124,8 +146,8 @@ class PackReader:
         """An object's kind and content. Raises ``StoreDamaged`` when it is missing or has other bytes."""
 
         def whole(pack: OpenPack, offset: int) -> tuple[str, bytes] | None:
-            found = pack.contents(oid, offset)
-            return found and (found[0].decode(), b"".join(found[1]))
+            found = pack.whole(oid, offset)
+            return found and (found[0].decode(), found[1])
 
         return self._from_any_pack(oid, whole) or self._others.read(oid)
 
@@ -171,8 +193,8 @@ class PackReader:
             raise
 
     def _find(self, oid: bytes) -> tuple[Index, OpenPack] | None:
-        for _ in range(_TRIES):
-            index = self._indexes.find(oid)
+        for attempt in range(_TRIES):
+            index = (None if attempt else self._indexes.known(oid)) or self._indexes.find(oid)
             if index is not None:
                 with contextlib.suppress(FileNotFoundError):
                     return index, self._opened(index.pack)

@@ -1,4 +1,4 @@
-"""Storing many objects at once: hashed and deflated by two threads, kept in memory, written as whole packs."""
+"""Storing many objects at once: hashed and deflated, large ones in threads, kept in memory, written as whole packs."""
 
 import contextlib
 from collections import deque
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Moved", "PackWriter"]
 
-_THREADS = 2
-_BATCH = 64  # blobs a task; one at a time costs more in handing over than in hashing
-_BATCH_BYTES = 4 << 20
-_INLINE_BYTES = 256 << 10  # less than this is done before two threads have started
+# From this size on a content is hashed and deflated beside the walk. A smaller one is done before it is handed over:
+# with all of 5,000 files of 10 kB in two threads, or in portions, waiting for the interpreter doubles the time on
+# the processor and saves none; of source code this way saves a third (files of 32 kB and more are half its bytes).
+_LARGE = 32 << 10
 _IN_FLIGHT_BYTES = 16 << 20
+_THREADS = 2  # one waits for the disk with a pack, the other goes on
 _PACK_BYTES = 8 << 20  # what is rewritten as a whole when some of it is garbage, and needs that much room again
 
 Prepared = tuple[bytes, bytes | None, int]
@@ -48,8 +49,9 @@ class PackWriter:
     ``growing`` is told of what the packs take on the disk before they are
     written, file by file while they are filled; it may raise.
 
-    Memory: 20 MiB waiting, 16 MiB at the two threads, 8 MiB of pack, when no
-    blob has more than 16 MiB; larger ones belong to :meth:`add_stream`.
+    Memory: 16 MiB the newest blob, 32 MiB at the threads, two times 8 MiB of
+    pack, when no blob has more than 16 MiB; larger ones belong to
+    :meth:`add_stream`.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class PackWriter:
         # The newest add can be taken back: it is held here until the next one comes.
         self._last: int | None = None
         self._last_stream: tuple[bytes, FinishedPack] | None = None
-        self._waiting: list[tuple[int, bytes]] = []
-        self._waiting_bytes = 0
-        self._working: deque[tuple[list[int], int, Future[list[Prepared]]]] = deque()
+        self._last_blob: bytes | None = None
+        self._working: deque[tuple[int, int, Future[Prepared]]] = deque()
+        self._working_bytes = 0
         self._pack = MemoryPack()
         self._written: set[bytes] = set()
+        self._being_written: deque[Future[FinishedPack]] = deque()
         self._finished: list[FinishedPack] = []
         indexes.refresh()
 
@@ -86,9 +89,8 @@ class PackWriter:
     def add_blob(self, data: bytes) -> int:
         """Store a file's content; its running number, from 0."""
         self._settle()
-        self._waiting.append((self._number(), data))
-        self._waiting_bytes += len(data)
-        return len(self._oids) - 1
+        self._last_blob = data
+        return self._number()
 
     def add_stream(self, fd: int, size: int) -> int:
         """Store the content of a large file, read from its beginning 1 MiB at a time; its running number.
@@ -101,8 +103,7 @@ class PackWriter:
             self._last_stream = oid, _ = write_stream(fd, size, self._tmp, self._growing)
             if oid in self._written or oid in self._indexes:
                 self._drop_stream()
-        self._number(oid)
-        return len(self._oids) - 1
+        return self._number(oid)
 
     def drop_last(self) -> None:
         """Take the newest ``add_blob`` or ``add_stream`` back, and its number; right after it only."""
@@ -110,9 +111,7 @@ class PackWriter:
         self._oids.pop()
         if self._last_stream is not None:
             self._drop_stream()
-        elif self._waiting and self._waiting[-1][0] == self._last:
-            self._waiting_bytes -= len(self._waiting.pop()[1])
-        self._last = None
+        self._last = self._last_blob = None
 
     def _drop_stream(self) -> None:
         assert self._last_stream is not None
@@ -152,14 +151,17 @@ class PackWriter:
         """Remove what was not published. Safe to call twice."""
         self._abandoned = True
         self._stop()
+        for writing in self._being_written:
+            if not writing.cancelled() and writing.exception() is None:
+                self._finished.append(writing.result())
         for finished in self._finished:
             finished.remove()
         if self._last_stream is not None:
             self._last_stream[1].remove()
-        self._last_stream = None
+        self._last_stream = self._last_blob = None
+        self._being_written.clear()
         self._finished.clear()
         self._working.clear()
-        self._waiting.clear()
         self._pack = MemoryPack()
 
     # -- running numbers and the newest add
@@ -180,57 +182,56 @@ class PackWriter:
             self.new_blobs += 1
             self._written.add(oid)
             self._finished.append(finished)
-        if len(self._waiting) >= _BATCH or self._waiting_bytes >= _BATCH_BYTES:
-            with self._giving_up():
-                self._submit()
+        elif self._last_blob is not None:
+            data, self._last_blob = self._last_blob, None
+            try:  # `_giving_up`, without what a context manager costs
+                if len(data) < _LARGE:
+                    self._take_in(len(self._oids) - 1, self._prepare(data))
+                else:
+                    self._submit(len(self._oids) - 1, data)
+            except BaseException:
+                self.abandon()
+                raise
 
-    # -- the two threads
+    # -- the threads
 
-    def _submit(self) -> None:
-        size = self._waiting_bytes
-        while self._working and sum(busy for _, busy, _ in self._working) + size > _IN_FLIGHT_BYTES:
-            self._collect()
+    def _threads(self) -> "ThreadPoolExecutor":
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # 5 ms that a turn with a few small files does not need
 
             self._pool = ThreadPoolExecutor(_THREADS, "shadow-git")
-        numbers = [number for number, _ in self._waiting]
-        task = self._pool.submit(self._prepare, [data for _, data in self._waiting])
-        self._waiting, self._waiting_bytes = [], 0
-        self._working.append((numbers, size, task))
+        return self._pool
+
+    def _submit(self, number: int, data: bytes) -> None:
+        while self._working and self._working_bytes + len(data) > _IN_FLIGHT_BYTES:
+            self._collect()
+        self._working.append((number, len(data), self._threads().submit(self._prepare, data)))
+        self._working_bytes += len(data)
         while self._working[0][2].done() and len(self._working) > 1:
             self._collect()
 
     def _collect(self) -> None:
-        numbers, _, task = self._working.popleft()
-        self._take_in(numbers, task.result())
+        number, size, task = self._working.popleft()
+        self._working_bytes -= size
+        self._take_in(number, task.result())
 
     def _drain(self) -> None:
-        if self._waiting and (self._working or self._waiting_bytes > _INLINE_BYTES):
-            self._submit()
         while self._working:
             self._collect()
-        numbers = [number for number, _ in self._waiting]
-        blobs = [data for _, data in self._waiting]
-        self._waiting, self._waiting_bytes = [], 0
-        self._take_in(numbers, self._prepare(blobs))
 
-    def _prepare(self, blobs: list[bytes]) -> list[Prepared]:
-        """Run in the threads. ``_written`` only grows, so a stale look at it costs work and nothing else."""
-        return [self._prepare_one(data) for data in blobs]
-
-    def _prepare_one(self, data: bytes) -> Prepared:
+    def _prepare(self, data: bytes) -> Prepared:
+        """Also run in the threads. ``_written`` only grows, so a stale look at it costs work and nothing else."""
         oid = object_id(b"blob", data)
         if oid in self._written or oid in self._indexes:
             return oid, None, 0
         return oid, *pack_object(b"blob", data)
 
-    def _take_in(self, numbers: list[int], objects: list[Prepared]) -> None:
-        for number, (oid, packed, crc) in zip(numbers, objects, strict=True):
-            self._oids[number] = oid
-            if packed is not None and oid not in self._written:
-                self.new_blobs += 1
-                self._keep(oid, packed, crc)
+    def _take_in(self, number: int, prepared: Prepared) -> None:
+        oid, packed, crc = prepared
+        self._oids[number] = oid
+        if packed is not None and oid not in self._written:
+            self.new_blobs += 1
+            self._keep(oid, packed, crc)
 
     def _stop(self) -> None:
         if self._pool is not None:
@@ -246,17 +247,21 @@ class PackWriter:
         if (more := self._pack.disk_size - before) > 0:
             self._growing(more)
         if self._pack.size > _PACK_BYTES:
-            self._finish()
+            self._collect_pack()
+            self._being_written.append(self._threads().submit(self._pack.write_durably, self._tmp))
+            self._pack = MemoryPack()
 
-    def _finish(self) -> None:
-        """Write the pack in memory to temporary files."""
-        pack, self._pack = self._pack, MemoryPack()
-        if pack.entries:
-            self._finished.append(pack.write(self._tmp))
+    def _collect_pack(self) -> None:
+        while self._being_written:
+            self._finished.append(self._being_written[0].result())
+            self._being_written.popleft()
 
     def _publish(self) -> None:
+        if self._pack.entries:
+            self._finished.append(self._pack.write(self._tmp))
+            self._pack = MemoryPack()
+        self._collect_pack()
         self._stop()
-        self._finish()
         if not self._finished:
             return
         publish_packs(self._finished, self._target)

@@ -164,12 +164,16 @@ class Repository:
             os.close(os.open(self.reclaim_lock, flags, 0o600))
 
     def _put(self, name: str, content: bytes) -> None:
-        """Make the file hold ``content``, durably, and never half of it."""
+        """Make the file hold ``content``.
+
+        Not synced: no snapshot leans on it, and what a power cut takes of it the
+        next opening puts back.
+        """
         target = self.path / name
         with contextlib.suppress(FileNotFoundError):
             if read_plain(target) == content:
                 return
-        publish(target, content, scratch=self.tmp)
+        publish(target, content, scratch=self.tmp, durable=False)
 
 
 class TemporaryFile:

@@ -69,10 +69,10 @@ class Pack(Batch):
             except Moved as moved:
                 raise Changed(str(moved)) from moved
             return
-        blocks = []
-        while block := os.read(fd, max(size, 1) + 1):
-            blocks.append(block)
-        self._writer.add_blob(b"".join(blocks))
+        data = os.pread(fd, size + 1, 0)
+        while len(data) != size and (more := os.pread(fd, STREAMED, len(data))):
+            data += more  # it is being written to, which the kit will see; or a signal cut the reading short
+        self._writer.add_blob(data)
 
     def drop(self) -> None:
         self._writer.drop_last()

@@ -141,11 +141,12 @@ def private_directory(path: Path) -> Path:
     to others is closed.
     """
     try:
-        # Not mkdir(parents=True): that gives the parents whatever the umask lets through.
-        for directory in reversed([path, *path.parents]):
-            if not directory.is_dir():
-                directory.mkdir(mode=0o700, exist_ok=True)
-                directory.chmod(0o700)
+        if not path.is_dir():
+            # Not mkdir(parents=True): that gives the parents whatever the umask lets through.
+            for directory in reversed([path, *path.parents]):
+                if not directory.is_dir():
+                    directory.mkdir(mode=0o700, exist_ok=True)
+                    directory.chmod(0o700)
         status = path.stat()
         if status.st_uid != os.geteuid():
             raise StoreRefused(
