@@ -70,11 +70,11 @@ class Edits(RuleBasedStateMachine):
     def now(self) -> Picture:
         """The picture of it, without what a restore that was killed has left beside files."""
         found = picture(self.root, skip=ASIDE)
-        return {path: seen for path, seen in found.items() if not is_scratch(os.fsdecode(os.path.basename(path)))}
+        return {path: seen for path, seen in found.items() if not _is_left(path)}
 
     def left_beside(self) -> list[bytes]:
         """What restores that were killed have left beside files."""
-        return [path for path in picture(self.root) if is_scratch(os.fsdecode(os.path.basename(path)))]
+        return [path for path in picture(self.root) if _is_left(path)]
 
     def paths(self, kind: str | None = None) -> list[bytes]:
         """Every path but the workspace itself, or those of one kind."""
@@ -233,3 +233,8 @@ def _remove(path: bytes) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
+
+
+def _is_left(path: bytes) -> bool:
+    """Whether it is, or is in, what a restore has left."""
+    return any(is_scratch(os.fsdecode(name)) for name in path.split(b"/"))

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -14,6 +14,7 @@ from hermes_checkpoints.contract import (
     Fitness,
     Kind,
     Mended,
+    NewFile,
     Place,
     Progress,
     Scope,
@@ -28,12 +29,13 @@ from hermes_checkpoints.kit.store.home import find_home, remember_home
 from hermes_checkpoints.kit.store.names import Listing, created_name, remove_names
 from hermes_checkpoints.kit.store.nodes import Listed, decode_listed, id_of
 from hermes_checkpoints.kit.store.plain import read_plain
-from hermes_checkpoints.kit.write.writing import workspace_errors
+from hermes_checkpoints.kit.write.making import workspace_errors
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.examining import Examination
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.fitness import fitness
 from hermes_checkpoints_cow.keys import Packed, parse
+from hermes_checkpoints_cow.laying import laid
 from hermes_checkpoints_cow.listing import QUARANTINE, headers_of
 from hermes_checkpoints_cow.opening import unreadable
 from hermes_checkpoints_cow.reclaiming import Reclaiming
@@ -116,6 +118,9 @@ class CopyOnWrite(TreeBackend):
             return
         with self._vault.intact(entry) as stored, workspace_errors(name):
             place_content(stored, dir_fd, name, mode=0o600)
+
+    def materialise_all(self, files: Iterable[NewFile]) -> Iterator[int]:
+        yield from laid(self._vault, files)
 
     def _same_content(self, before: Entry, after: Entry, path: str) -> bool:
         one, other = parse(before.key), parse(after.key)

@@ -125,6 +125,7 @@ class Reclaiming:
                 # With thorough, all stat caches: they may still know what was there before.
                 living = () if self._thorough else os.listdir(self._snapshots)
                 tidy(self._home / "seen", living)
+                tidy(self._home / "listed", living)
         except StoreBusy as busy:
             if wait < DEFAULT_WAIT:
                 raise _OutOfTime from busy

@@ -11,7 +11,7 @@ from hermes_checkpoints.contract import Entry, Mended, Mending, Progress, StoreD
 from hermes_checkpoints.kit import private_directory, sync, sync_path
 from hermes_checkpoints.kit.store.plain import is_plain
 from hermes_checkpoints.kit.store.scratch import clean_scratch
-from hermes_checkpoints.kit.write.writing import write_new_file
+from hermes_checkpoints.kit.write.making import write_new_file
 from hermes_checkpoints_cow.cloning import place_content
 from hermes_checkpoints_cow.digests import DIGESTS, digest_of, digest_of_file, legible, record, recorded
 from hermes_checkpoints_cow.holes import alone, writing

@@ -72,6 +72,13 @@ class Vault:
                 raise self._altered(where)
             yield fd
 
+    def check(self, where: Own, data: bytes, size: int) -> None:
+        """Raise ``StoreDamaged`` unless these are the bytes, ``size`` of them, that were stored with a digest."""
+        if len(data) != size:
+            raise self._cut(where)
+        if digest_of(data) != where.digest:
+            raise self._altered(where)
+
     def known(self, where: Own) -> bytes:
         """The digest of what was stored, or was there when it was first read; empty where nobody knows."""
         if where.digest:
@@ -97,7 +104,10 @@ class Vault:
         status = os.fstat(fd)
         whole = status.st_size == size if isinstance(where, Own) else status.st_size >= where.offset + where.length
         if not whole:
-            raise StoreDamaged(f"{self.path(where)} has another size than was stored. Nothing was changed.")
+            raise self._cut(where)
+
+    def _cut(self, where: Own | Packed) -> StoreDamaged:
+        return StoreDamaged(f"{self.path(where)} has another size than was stored. Nothing was changed.")
 
     def _altered(self, where: Own | Packed) -> StoreDamaged:
         return StoreDamaged(f"{self.path(where)} has other bytes than were stored. Nothing was changed.")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from hermes_checkpoints.carrying import Options
 from hermes_checkpoints.contract import Backend, Change, RestoreRefused, Snapshot
 from hermes_checkpoints.policy.plan import make_plan
-from hermes_checkpoints.restore import Options, apply
+from hermes_checkpoints.restore import apply
 from hermes_checkpoints.results import Exported
 
 

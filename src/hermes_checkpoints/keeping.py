@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator
 
 from hermes_checkpoints import across
 from hermes_checkpoints.across import Held, is_foreign
+from hermes_checkpoints.carrying import SET_ID
 from hermes_checkpoints.contract import Backend, Change, Kind, Scope, Snapshot, same
 from hermes_checkpoints.evidence import HermesThen, RulesOfThen
 from hermes_checkpoints.policy.plan import Keep
-from hermes_checkpoints.restore import SET_ID
 
 
 def unknown_then(backend: Backend, target: Snapshot, scope: Scope, changes: list[Change]) -> Keep:
@@ -38,18 +38,11 @@ def edited_since(references: Collection[Held], scope: Scope, present: Held | Non
     def keep(change: Change) -> str | None:
         if change.path not in edited:
             return None
-        if any(one[change.path] for one in found) and (unfinished or _half_made(change)):
+        if any(one[change.path] for one in found) and unfinished:
             return None
         return "it was edited after the restore"
 
     return keep
-
-
-def _half_made(change: Change) -> bool:
-    """Whether it may be a directory that a killed restore had made, and that is to go or to become something else."""
-    before, after = change.before, change.after
-    goes = after is None or after.kind is not Kind.DIR
-    return goes and before is not None and before.mode == 0o700 and not before.xattrs
 
 
 def _edited(changes: Iterator[Change]) -> dict[str, bool]:

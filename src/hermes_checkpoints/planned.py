@@ -1,5 +1,7 @@
 """What follows from a plan before it is carried out: the directories it changes, and names that may be one entry."""
 
+from collections.abc import Iterable, Iterator
+
 from hermes_checkpoints.contract import Entry, Kind
 from hermes_checkpoints.kit.write.spelling import fold
 from hermes_checkpoints.policy.plan import Action, Plan, Step
@@ -17,6 +19,22 @@ def read_only_directories(plan: Plan) -> dict[str, int]:
     return {
         path: entry.mode for path, entry in entries if is_directory(entry) and entry and entry.mode & 0o300 != 0o300
     }
+
+
+def together(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """The steps, in order: those of a directory that is not there yet with all that is to be in it, others alone."""
+    found: list[Step] = []
+    inside = ""
+    for step in steps:
+        if inside and step.path.startswith(inside):
+            found.append(step)
+            continue
+        if found:
+            yield found
+        found = [step]
+        inside = f"{step.path}/" if is_directory(step.after) and step.before is None else ""
+    if found:
+        yield found
 
 
 def spellings(plan: Plan) -> dict[str, Step]:

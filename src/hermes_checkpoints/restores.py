@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from hermes_checkpoints import results
 from hermes_checkpoints.across import Held
+from hermes_checkpoints.carrying import Options
 from hermes_checkpoints.contract import Backend, Place, RestoreRefused, Restoring, Snapshot
 from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.looking import Looking, PathLike
@@ -12,7 +13,6 @@ from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import ABORT, CONTINUE, redoable, undoable
 from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing
 from hermes_checkpoints.records import touch_record
-from hermes_checkpoints.restore import Options
 from hermes_checkpoints.rollback import Rollback, held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory
 from hermes_checkpoints.underway import Journal, Underway
@@ -129,7 +129,7 @@ class Restores(Looking):
             done = roll_back(backend, saving, place, scope, asked, self._progress, growing)
             held = self._opener.holding(place) or (saving.name,)
             with self._afterwards():
-                touch_record(place, held[-1], held, taken=True)  # where new snapshots go is not for a restore to change
+                touch_record(place, held[-1], held)  # where new snapshots go is not for a restore to change
                 self.upkeep.budget.after_take(place)
         return done
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hermes_checkpoints import across
 from hermes_checkpoints.across import Held, is_foreign, without_empty_directories
+from hermes_checkpoints.carrying import Options
 from hermes_checkpoints.contract import (
     Backend,
     Capability,
@@ -32,10 +33,11 @@ from hermes_checkpoints.contract import (
     within,
 )
 from hermes_checkpoints.keeping import edited_since, unknown_then
+from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX
 from hermes_checkpoints.planned import read_only_directories, scratch_directories
 from hermes_checkpoints.policy.history import ABORT, CONTINUE
 from hermes_checkpoints.policy.plan import Action, Keep, Plan, keep_nothing, make_plan
-from hermes_checkpoints.restore import Options, apply
+from hermes_checkpoints.restore import apply
 from hermes_checkpoints.results import Failure, Restored
 from hermes_checkpoints.underway import Journal, Underway, fresh_token
 
@@ -259,8 +261,13 @@ def _must_exist(backend: Backend, target: Snapshot, paths: tuple[str, ...], chan
 
 
 def _live_changes(backend: Backend, scope: Scope, target: Snapshot) -> list[Change]:
-    """From what is there to the target."""
-    return _towards(backend, _reversed(across.changes(Held(backend, target.id), None, scope)))
+    """From what is there to the target, but for what a killed restore left beside files: that goes first."""
+    found = _towards(backend, _reversed(across.changes(Held(backend, target.id), None, scope)))
+    underway = Journal(backend.place).read()
+    if underway is None:
+        return found
+    beginning = SCRATCH_PREFIX + underway.token
+    return [change for change in found if not change.path.rpartition("/")[2].startswith(beginning)]
 
 
 def _towards(backend: Backend, changes: Iterator[Change]) -> list[Change]:

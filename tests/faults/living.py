@@ -48,7 +48,7 @@ class Moment:
 def pictured(workspace: Path) -> Picture:
     """What a workspace holds but for what restores that were cut left beside files."""
     seen = picture(workspace)
-    return {path: one for path, one in seen.items() if not path.rpartition(b"/")[2].startswith(_SCRATCH)}
+    return {path: one for path, one in seen.items() if _SCRATCH not in path}
 
 
 class Child:

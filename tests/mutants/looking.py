@@ -69,6 +69,16 @@ class MaterialisesForAll(MemoryBackend):
         os.chmod(name, 0o644, dir_fd=dir_fd)
 
 
+@must_fail("test_many_files_made_together_are_what_they_are_by_themselves")
+class MixesUpManyFiles(MemoryBackend):
+    def materialise_all(self, files):
+        entry = None
+        for wanted in files:
+            entry = entry or wanted.entry
+            self.materialise(entry, wanted.dir_fd, wanted.name)
+            yield os.open(wanted.name, os.O_RDONLY, dir_fd=wanted.dir_fd)
+
+
 @must_fail("test_a_path_that_leads_elsewhere_is_refused")
 class LooksUpAnyPath(MemoryBackend):
     def entry(self, snapshot, path):

@@ -13,6 +13,7 @@ from hermes_checkpoints.contract import (
     Damage,
     Entry,
     Kind,
+    NewFile,
     PathNotFound,
     Place,
     Progress,
@@ -28,11 +29,14 @@ from hermes_checkpoints.kit.examining import Examination, examined
 from hermes_checkpoints.kit.store.batch import key_of
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import Listed, decode_header, decode_listed, decode_node
+from hermes_checkpoints.kit.store.remembered import MANY, remember, remembered
 from hermes_checkpoints.kit.store.shares import divide, reachable, while_listed
 from hermes_checkpoints.kit.store.space import space_of
-from hermes_checkpoints.kit.write.writing import workspace_errors, write_new_file
+from hermes_checkpoints.kit.write.making import make_file, workspace_errors, write_new_file
 
 log = logging.getLogger("hermes_checkpoints")
+# Contents of up to so many bytes are made from memory.
+_AT_ONCE = 1 << 20
 # Decoded directories kept; a restore asks for the same ones again and again.
 _NODES_KEPT = 4096
 
@@ -108,26 +112,29 @@ class StoredTrees(Backend):
 
     def snapshots(self) -> Iterator[Snapshot]:
         ids = self._ids()
-        for snapshot in sorted(ids, key=lambda snapshot: ids[snapshot], reverse=True):
+        kept = self._home / "listed" / self.place.workspace_id
+        if len(ids) - len(self._decoded) >= MANY:
+            for one in remembered(kept, self.place.workspace, self.name, ids):
+                self._decoded.setdefault(one[0].id, one)
+        known = len(self._decoded)
+        for snapshot in sorted(ids, key=ids.__getitem__, reverse=True):
             try:
                 yield self._snapshot(snapshot)[0]
             except StoreDamaged as damage:
                 log.warning("passed over: %s", damage)
+        if len(self._decoded) - known >= MANY:
+            remember(kept, {snapshot: self._decoded[snapshot] for snapshot in ids if snapshot in self._decoded})
 
     def entry(self, snapshot: str, path: str) -> Entry:
         return self._find(self._root(snapshot), snapshot, path)
 
-    @staticmethod
-    def _find(root: StoredTree, snapshot: str, path: str) -> Entry:
-        tree: StoredTree | None = root
-        found: tuple[Entry, StoredTree | None] | None = None
+    def _find(self, root: StoredTree, snapshot: str, path: str) -> Entry:
+        found: Entry | None = root.entry
         for part in split_path(path):
-            found = tree.child(part) if tree is not None else None
-            if found is None:
-                raise PathNotFound(f"snapshot {snapshot[:10]} has nothing at {path!r}.")
-            tree = found[1]
-        assert found is not None
-        return found[0]
+            found = self._node(found.key).get(part) if found is not None and found.kind is Kind.DIR else None
+        if found is None:
+            raise PathNotFound(f"snapshot {snapshot[:10]} has nothing at {path!r}.")
+        return found
 
     def entries(self, snapshot: str) -> Iterator[tuple[str, Entry]]:
         return walk(self._root(snapshot))
@@ -136,6 +143,18 @@ class StoredTrees(Backend):
         assert entry.kind is Kind.FILE
         with self.read(entry) as content, workspace_errors(name):
             write_new_file(dir_fd, name, content)
+
+    def materialise_all(self, files: Iterable[NewFile]) -> Iterator[int]:
+        for file in files:
+            entry, dir_fd, name = file
+            if entry.size > _AT_ONCE:
+                yield from super().materialise_all([file])
+                continue
+            with self.read(entry) as content:
+                data = content.read()
+            with workspace_errors(name):
+                made = make_file(dir_fd, name, data, entry.mode & 0o777 | 0o200)
+            yield made
 
     def usage(self) -> Usage:
         return space_of(self.home)

@@ -96,18 +96,23 @@ def at_once(*functions: Callable[[], Any]) -> list[Any]:
 
 def steps_of(function: Callable[[], Any]) -> int:
     """How many steps a function takes when nobody kills it."""
-    steps = 0
+    return len(asked_at_steps(function, lambda: True))
 
-    def count(event: str, _arguments: object) -> None:
-        nonlocal steps
-        steps += event.startswith(_STEPS)
 
-    def counted() -> int:
+def asked_at_steps(function: Callable[[], Any], question: Callable[[], bool]) -> list[bool]:
+    """The answers to a question, asked as the function begins each step; asking must not be one."""
+    answers: list[bool] = []
+
+    def ask(event: str, _arguments: object) -> None:
+        if event.startswith(_STEPS):
+            answers.append(question())
+
+    def asked() -> list[bool]:
         function()
-        return steps
+        return answers
 
-    result = finish(start(counted, before=lambda: sys.addaudithook(count)))[1]
-    assert isinstance(result, int)
+    result = finish(start(asked, before=lambda: sys.addaudithook(ask)))[1]
+    assert isinstance(result, list)
     return result
 
 

@@ -14,6 +14,7 @@ from hermes_checkpoints.contract import (
     CheckpointError,
     InvalidPath,
     Kind,
+    NewFile,
     PathNotFound,
     Place,
 )
@@ -180,6 +181,34 @@ class Reading(Fixtures):
         finally:
             os.umask(before)
         assert contents(backend, snapshot.id) == data
+
+    def test_many_files_made_together_are_what_they_are_by_themselves(
+        self, backend: Backend, workspace: Path, ground: Path
+    ) -> None:
+        data = {f"{number}": os.urandom(number * 997) for number in range(120)} | {"large": os.urandom(5_000_000)}
+        for name, content in data.items():
+            (workspace / name).write_bytes(content)
+            (workspace / name).chmod(0o4440 | random.choice((0, 0o200)))
+        snapshot = take(backend)
+        target = ground / "target"
+        target.mkdir()
+        directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        before = os.umask(0)
+        try:
+            asked = (NewFile(backend.entry(snapshot.id, name), directory, name) for name in data)
+            for name, made in zip(data, backend.materialise_all(asked), strict=True):
+                status, there = os.fstat(made), (target / name).lstat()
+                os.close(made)
+                assert (status.st_ino, status.st_nlink) == (there.st_ino, 1)
+                assert status.st_mode & 0o7137 == 0
+                assert (target / name).read_bytes() == data[name]
+            taken = (NewFile(backend.entry(snapshot.id, name), directory, name) for name in ("0", "large"))
+            with pytest.raises(FileExistsError):
+                next(iter(backend.materialise_all(taken)))
+        finally:
+            os.umask(before)
+            os.close(directory)
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == data
 
     def test_a_full_disk_leaves_no_half_of_a_file(self, backend: Backend, workspace: Path, ground: Path) -> None:
         data = {"medium": os.urandom(50_000), "large": os.urandom(2_000_000)}

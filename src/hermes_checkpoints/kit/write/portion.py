@@ -12,6 +12,7 @@ from typing import Self
 
 from hermes_checkpoints.contract import Stamp
 from hermes_checkpoints.kit.store.publish import sync_filesystem
+from hermes_checkpoints.kit.write.building import Built, remove
 from hermes_checkpoints.kit.write.writing import TreeWriter
 
 FILES = 1024
@@ -35,13 +36,13 @@ class Portion:
     def __init__(self, writer: TreeWriter, root: Path) -> None:
         self._writer = writer
         self._root = root
-        self._waiting: deque[Made] = deque()
+        self._waiting: deque[Made | Built] = deque()
         self._size = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, made: Made) -> None:
+    def add(self, made: Made | Built) -> None:
         self._waiting.append(made)
         self._size += made.stamp.size
 
@@ -55,13 +56,15 @@ class Portion:
         if self._waiting and not self._writer.durable:
             sync_filesystem(self._root)
 
-    def next(self) -> Made:
+    def next(self) -> Made | Built:
         return self._waiting[0]
 
     def drop(self, *, put: bool) -> None:
         """Be done with the next one, and remove it unless it was put."""
         made = self._waiting[0]
-        if not put:
+        if not put and isinstance(made, Built):
+            remove(self._writer, made.path, made.scratch)
+        elif not put and isinstance(made, Made):
             self._writer.discard(made.path, made.scratch, made.stamp)
         self._waiting.popleft()
         self._size -= made.stamp.size

@@ -58,10 +58,14 @@ class ReachedTree:
 
     def parent(self, path: str) -> tuple[int, str]:
         """The descriptor of the directory that holds a path, made writable, and the path's last name."""
+        return self.descent_to(path).fd, path.rpartition("/")[2]
+
+    def descent_to(self, path: str) -> Descent:
+        """At the directory that holds a path, made writable; valid until the next path."""
         parts = split_path(path)
         self._descent.go(parts[:-1])
         self._open_up("/".join(parts[:-1]))
-        return self._descent.fd, parts[-1]
+        return self._descent
 
     def _open_up(self, directory: str) -> None:
         mode = stat.S_IMODE(os.fstat(self._descent.fd).st_mode)
@@ -77,6 +81,10 @@ class ReachedTree:
         self._descent.go(parts)
         self._open_up(path)
         write_xattrs(self._descent.fd, xattrs)
+        self.set_last(path, mode, mtime_ns)
+
+    def set_last(self, path: str, mode: int, mtime_ns: int | None = None) -> None:
+        """Give a directory its mode and time when the writer is closed."""
         self._last[path] = (mode, mtime_ns)
 
     def close(self) -> None:

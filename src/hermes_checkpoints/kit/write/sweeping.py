@@ -8,8 +8,19 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import CheckpointError, split_path
 from hermes_checkpoints.kit.walk.descent import Descent
-from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX, is_scratch
+from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX, is_scratch, scratch_name
 from hermes_checkpoints.kit.write.spelling import put_back
+
+_BUILDING = 1 << 31  # of the counter in a scratch name
+
+
+def building_name(token: str, number: int) -> str:
+    """Like ``scratch_name``, for a directory that is being built: all that is in it is ours, and may go."""
+    return scratch_name(token, _BUILDING | number)
+
+
+def _is_building(name: str) -> bool:
+    return name[-8] in "89abcdef"
 
 
 def sweep(root: Path, token: str, directories: Iterable[str], opened: Mapping[str, int]) -> None:
@@ -22,7 +33,7 @@ def sweep(root: Path, token: str, directories: Iterable[str], opened: Mapping[st
     for directory in directories:
         with suppress(OSError, CheckpointError), Descent(str(root)) as descent:
             descent.go(split_path(directory) if directory else ())
-            _sweep_one(descent.fd, SCRATCH_PREFIX + token)
+            _sweep_one(descent, SCRATCH_PREFIX + token)
     for directory in sorted(opened, key=lambda path: (path != "", path.count("/")), reverse=True):
         with suppress(OSError, CheckpointError), Descent(str(root)) as descent:
             descent.go(split_path(directory) if directory else ())
@@ -30,7 +41,8 @@ def sweep(root: Path, token: str, directories: Iterable[str], opened: Mapping[st
                 os.fchmod(descent.fd, opened[directory])
 
 
-def _sweep_one(fd: int, beginning: str) -> None:
+def _sweep_one(descent: Descent, beginning: str) -> None:
+    fd = descent.fd
     ours = [name for name in os.listdir(fd) if is_scratch(name) and name.startswith(beginning)]
     for name in ours:
         put_back(fd, name)
@@ -39,4 +51,42 @@ def _sweep_one(fd: int, beginning: str) -> None:
             try:
                 os.unlink(name, dir_fd=fd)
             except (IsADirectoryError, PermissionError):  # the latter is what macOS says
-                os.rmdir(name, dir_fd=fd)  # one that is not empty holds what no snapshot has, and stays
+                if _is_building(name):
+                    remove_tree(descent, name)
+                else:
+                    os.rmdir(name, dir_fd=fd)  # one that is not empty holds what no snapshot has, and stays
+
+
+def remove_tree(descent: Descent, name: str) -> None:
+    """Remove a directory in the current one, and all that is in it, however deep. Raises ``OSError``."""
+    todo = [[name]]  # the directories yet to be removed, by depth
+    while todo:
+        if todo[-1]:
+            _enter(descent, todo[-1][-1])
+            todo.append(_emptied(descent.fd))
+            continue
+        todo.pop()
+        if todo:
+            descent.leave()
+            os.rmdir(todo[-1].pop(), dir_fd=descent.fd)
+
+
+def _enter(descent: Descent, name: str) -> None:
+    """Enter a directory of ours, whatever its mode."""
+    try:
+        descent.enter(name)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=descent.fd)  # only we can put anything there
+        descent.enter(name)
+    os.fchmod(descent.fd, 0o700)
+
+
+def _emptied(fd: int) -> list[str]:
+    """Remove all but directories; the names of those."""
+    directories = []
+    for entry in list(os.scandir(fd)):
+        if entry.is_dir(follow_symlinks=False):
+            directories.append(entry.name)
+        else:
+            os.unlink(entry.name, dir_fd=fd)
+    return directories

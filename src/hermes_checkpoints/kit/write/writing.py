@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from hermes_checkpoints.contract import CheckpointError, Stamp, WorkspaceError
 from hermes_checkpoints.kit.store.publish import sync
@@ -18,36 +17,12 @@ from hermes_checkpoints.kit.write.reaching import Opened, ReachedTree, tell_nobo
 from hermes_checkpoints.kit.write.replacing import CHANGED, FILLED, Moved, alike, take_away, take_place
 from hermes_checkpoints.kit.write.spelling import other_spelling, respell
 from hermes_checkpoints.kit.write.swapping import renames
+from hermes_checkpoints.kit.write.sweeping import building_name
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
 _NOT_OURS = "somebody put something else in the place of the new content"
-
-
-def write_new_file(dir_fd: int, name: str, content: BinaryIO, mode: int = 0o600) -> None:
-    """Create a file with this content; on failure nothing is left under its name."""
-    fd = os.open(name, _NEW, mode, dir_fd=dir_fd)
-    try:
-        with os.fdopen(fd, "wb", 0) as file:
-            while block := content.read(_BLOCK):
-                view = memoryview(block)
-                while view:
-                    view = view[file.write(view) :]
-    except BaseException:
-        os.unlink(name, dir_fd=dir_fd)
-        raise
-
-
-@contextmanager
-def workspace_errors(what: str) -> Iterator[None]:
-    """Foreign errors of writing to a workspace cross into our tree here; a taken name stays what it is."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {what}: {error.strerror}") from error
 
 
 class TreeWriter(ReachedTree):
@@ -68,6 +43,10 @@ class TreeWriter(ReachedTree):
     def scratch(self) -> str:
         """A name that nothing of ours has, for what is written beside its target."""
         return scratch_name(self._token, next(self._numbers))
+
+    def scratch_directory(self) -> str:
+        """Likewise, for a directory of which all that is in it is ours."""
+        return building_name(self._token, next(self._numbers))
 
     def make_directory(self, path: str, expected: Stamp | None) -> None:
         """Create a directory, in the place of what stood there (a file or link, as expected).
