@@ -9,9 +9,10 @@ at every tool call.
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from hermes_checkpoints.cli import codes
+from hermes_checkpoints.cli.options import EVERYWHERE, OPTIONS, WORDS
 
 PROGRAM = "hermes-checkpoints"
 
@@ -62,6 +63,11 @@ COMMANDS: Mapping[str, Command] = {
     "cat": Command("the content of one file of a snapshot", "comparing:cat", ("ID", "PATH")),
     "export": Command("lay a snapshot out in a new directory", "comparing:export", ("ID", "TARGET")),
     "backends": Command("every backend found, and whether it can serve the directory", "surroundings:backends"),
+    "bench": Command(
+        "which backend to use on a directory's filesystem, measured",
+        "bench:bench",
+        options=("--files", "--rounds", "--big-mb", "--plot"),
+    ),
     "status": Command("the store, its size and budget, and what holds how much of it", "status:status"),
     "pin": Command("keep a snapshot until it is unpinned", "keeping:pin", ("ID",), options=("--label",)),
     "unpin": Command("let a pinned snapshot go with the others", "keeping:unpin", ("ID",)),
@@ -88,65 +94,6 @@ COMMANDS: Mapping[str, Command] = {
     "hermes": Command("Hermes Agent's protection: is it there, switch it on or off", "hermes:hermes", ("ACTION",)),
 }
 
-WORDS: Mapping[str, str] = {
-    "ACTION": "status, enable or disable",
-    "ID": "a number from the list, a whole id or an unambiguous beginning of one",
-    "ID...": "one or more of them, of one workspace",
-    "PATH": "a path relative to the workspace, taken literally",
-    "TARGET": "a directory that is empty or not there yet",
-    "DIR": "the workspace; by default the known one around the current directory, else the current directory",
-}
-
-
-def _number(word: str) -> float:
-    """A size or a time; no sign, no infinity."""
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", word):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 999999999999, like 250 or 0.5")
-    return float(word)
-
-
-FLAG: Mapping[str, Any] = {"action": "store_true"}
-OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "-m": {"dest": "reason", "metavar": "REASON", "default": "", "help": "why it is taken; shown in the list"},
-    "--all": {**FLAG, "help": "of every workspace that the store knows"},
-    "--stat": {**FLAG, "help": "only figures: lines added and removed"},
-    "--path": {
-        "action": "append",
-        "dest": "paths",
-        "metavar": "PATH",
-        "default": [],
-        "help": "only this path and what is below it; literal, relative to the workspace; may be repeated",
-    },
-    "--dry-run": {**FLAG, "help": "print what would be done, and do nothing"},
-    "--yes": {**FLAG, "help": "do not ask"},
-    "--times": {**FLAG, "help": "bring recorded modification times back as well"},
-    "--setuid": {**FLAG, "help": "bring setuid and setgid bits back as well"},
-    "--continue": {**FLAG, "dest": "finish", "help": "finish a restore that was interrupted (without an ID)"},
-    "--abort": {**FLAG, "help": "take an interrupted restore back (without an ID)"},
-    "--label": {"metavar": "TEXT", "help": "pin the snapshot under this name"},
-    "--dir": {"metavar": "DIR", "help": WORDS["DIR"]},
-    "--retention-days": {
-        "metavar": "N",
-        "type": _number,
-        "help": "workspaces not used for so many days are stale (0: never); instead of what config.toml says",
-    },
-    "--max-size-mb": {
-        "metavar": "N",
-        "type": _number,
-        "help": "how large the store may be (0: as it likes); instead of what config.toml says",
-    },
-    "--keep-orphans": {**FLAG, "help": "keep what belongs to workspaces that are gone"},
-    "--absent": {**FLAG, "help": "give up what is lost to workspaces that are not there, too"},
-    "--quick": {**FLAG, "help": "do not read contents; look only whether they are there"},
-    "-f": {**FLAG, "dest": "force", "help": "do not ask"},
-}
-EVERYWHERE: Mapping[str, Mapping[str, Any]] = {
-    "--json": {**FLAG, "help": "print one JSON document"},
-    "--store": {"metavar": "PATH", "help": "where snapshots live (default: $HERMES_HOME/checkpoints)"},
-    "--backend": {"metavar": "NAME", "help": "the backend that new snapshots go to"},
-    "--version": {**FLAG, "help": "print the version"},
-}
-
 
 class _Parser(argparse.ArgumentParser):
     """Reads options; whatever else there is comes back as the rest."""
@@ -170,6 +117,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """What is asked for: ``command`` (``None`` for ``--version``), options, and ``id``, ``path``, ``target``, ``dir``.
 
+    ``backends`` are all that were named, ``backend`` is the last of them or ``None``.
     Positional arguments that were not given are ``None``. Raises ``UsageError``;
     ``--help`` prints and raises ``SystemExit``.
     """
@@ -219,8 +167,11 @@ def _with_command(name: str, words: Sequence[str]) -> argparse.Namespace:
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    asked.backend = asked.backends[-1] if asked.backends else None
     for option in ("store", "backend", "dir"):
-        if vars(asked).get(option) == "":  # an unset variable in a script, most likely
+        if vars(asked).get(option) == "" or (
+            option == "backend" and "" in asked.backends
+        ):  # an unset variable in a script, most likely
             parser.error(f"--{option} cannot be empty")
     asked.command = None if asked.version else name
     if asked.command == "restore" and (asked.finish or asked.abort):
@@ -242,6 +193,8 @@ def _resuming(parser: _Parser, command: Command, asked: argparse.Namespace) -> C
 def _meaning(command: str, word: str) -> str:
     if (command, word) == ("status", "DIR"):
         return "a workspace that the store knows: its snapshots are listed, too"
+    if (command, word) == ("bench", "DIR"):
+        return "what is measured, by a copy of it, on its own filesystem; by default the current directory"
     if (command, word) == ("verify", "DIR"):
         return "a workspace that the store knows: only what its snapshots may lean on is looked at"
     return WORDS[word]

@@ -29,6 +29,7 @@ INTERRUPTED = {
     "verify": "nothing was changed; the next one begins anew",
     "repair": "what was mended is mended, all else is as it was; repeat the command",
     "hermes": "each setting is as it was or as it should be; repeat the command",
+    "bench": "its scratch directory is gone, and nothing else was touched",
     "clear": "what was removed so far is gone for good; repeat the command for the rest",
 }
 INTERRUPTED["clear-legacy"] = INTERRUPTED["clear"]
