@@ -3,13 +3,16 @@
 PYTHON ?= python3
 DIR ?=
 PYTEST_ARGS ?=
+# Files of tests side by side; a later `-n0` in PYTEST_ARGS says one after the other.
+SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile
+BENCH_ARGS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-hermes test-faults check bench clean
+.PHONY: help demo test test-hermes test-faults check bench bench-docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +21,7 @@ demo: $(INSTALLED) ## Take, destroy and restore a scratch copy of DIR (default: 
 	@$(RUN) -m hermes_checkpoints.cli.demo $(if $(DIR),"$(DIR)")
 
 test: $(INSTALLED) ## Run the whole suite; as root on Linux also on ext4, XFS and Btrfs (PYTEST_ARGS=…)
-	@$(RUN) -m pytest --ignore=tests/real_hermes $(PYTEST_ARGS)
+	@$(RUN) -m pytest --ignore=tests/real_hermes $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-hermes: $(INSTALLED) ## Run the drop-in inside the real Hermes Agent, which is installed into a venv of its own
 	@$(RUN) -m pytest tests/hermes tests/real_hermes $(PYTEST_ARGS)
@@ -32,8 +35,12 @@ check: $(INSTALLED) ## Lint, formatting, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(INSTALLED) ## Run the benchmarks
+bench: $(INSTALLED) ## Time the scenarios over every installed backend, with pytest-benchmark
 	@$(RUN) -m pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+
+bench-docs: $(INSTALLED) ## Measure what docs/benchmarks.md says, as root on Linux, and write it (BENCH_ARGS=…)
+	@$(RUN) benchmarks/targets.py $(BENCH_ARGS)
+	@$(RUN) benchmarks/report.py
 
 clean: ## Remove .venv, built packages and caches
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks

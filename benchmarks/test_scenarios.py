@@ -1,95 +1,44 @@
-"""The same scenarios for every installed backend; run with ``make bench``."""
-
-import itertools
-import shutil
+"""The scenarios of ``hermes-checkpoints bench`` over every installed backend; run with ``make bench``."""
 
 import pytest
 
-from hermes_checkpoints import Engine, plugins
-from workload import change_one, make_tree, source_text
+from hermes_checkpoints import plugins
+from hermes_checkpoints.bench import SCENARIOS, Lane, make_tree
+from hermes_checkpoints.contract import BrokenBackend, Capability
+from hermes_checkpoints.testing import MemoryBackend
+from hermes_checkpoints.testing.fixtures import Fixtures
 
 FILES = 1000
 
 
-@pytest.fixture(params=sorted(plugins.offers()))
-def engine(request, tmp_path):
-    with Engine(store=tmp_path / "base", backend=request.param) as engine:
-        yield engine
+class BackendScenarios(Fixtures):
+    """The conformance suite's ground, measured. Set ``backend_class``, as for ``BackendContract``."""
+
+    @pytest.fixture
+    def lane(self, ground):
+        with Lane(self.backend_class, ground, big=16_000_000) as lane:
+            make_tree(lane.tree, FILES)
+            lane.begin()
+            yield lane
+
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+    def test_scenario(self, benchmark, lane, scenario):
+        benchmark.group = scenario.what
+        benchmark.extra_info["backend"] = lane.backend
+
+        def prepare():
+            scenario.prepare(lane)
+            return (lane,), {}
+
+        benchmark.pedantic(scenario.act, setup=prepare, rounds=3 if scenario.slow else 10)
 
 
-@pytest.fixture
-def tree(tmp_path):
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    make_tree(tree, FILES)
-    return tree
+class TestMemory(BackendScenarios):
+    backend_class = MemoryBackend
 
 
-def test_first_snapshot(benchmark, engine, tree, tmp_path):
-    numbers = itertools.count()
-
-    def another_workspace():
-        copy = tmp_path / f"copy{next(numbers)}"
-        shutil.copytree(tree, copy)
-        return (copy,), {}
-
-    benchmark.pedantic(engine.snapshot, setup=another_workspace, rounds=5)
-
-
-def test_nothing_changed(benchmark, engine, tree):
-    engine.snapshot(tree)
-    benchmark(engine.snapshot, tree)
-
-
-def test_one_file_changed(benchmark, engine, tree):
-    engine.snapshot(tree)
-    turns = itertools.count()
-
-    def change():
-        change_one(tree, next(turns))
-        return (tree,), {}
-
-    benchmark.pedantic(engine.snapshot, setup=change, rounds=20)
-
-
-def test_a_hundred_files_changed(benchmark, engine, tree):
-    engine.snapshot(tree)
-    turns = itertools.count()
-
-    def change():
-        turn = next(turns)
-        for number, path in enumerate(sorted(tree.rglob("*.py"))[:100]):
-            path.write_bytes(source_text(10_000 * (turn + 1) + number))
-        return (tree,), {}
-
-    benchmark.pedantic(engine.snapshot, setup=change, rounds=10)
-
-
-def test_one_file_restored(benchmark, engine, tree):
-    engine.snapshot(tree)
-    turns = itertools.count()
-    target = engine.list(tree)[0].id
-
-    def change():
-        change_one(tree, next(turns))
-        return (tree, target), {}
-
-    benchmark.pedantic(engine.restore, setup=change, rounds=10)
-
-
-def test_everything_restored(benchmark, engine, tree):
-    engine.snapshot(tree)
-    target = engine.list(tree)[0].id
-
-    def destroy():
-        shutil.rmtree(tree)
-        return (tree, target), {}
-
-    benchmark.pedantic(engine.restore, setup=destroy, rounds=3)
-
-
-def test_list(benchmark, engine, tree):
-    for turn in range(20):
-        change_one(tree, turn)
-        engine.snapshot(tree)
-    assert len(benchmark(engine.list, tree)) == 20
+# One class for each backend that is found, so that one more needs no line here.
+for _name, _found in plugins.load_all().items():
+    if not isinstance(_found, BrokenBackend) and Capability.FOREIGN not in _found.capabilities:
+        _title = "Test" + _name.title().replace("-", "").replace("_", "").replace(".", "")
+        globals()[_title] = type(_title, (BackendScenarios,), {"backend_class": _found, "__module__": __name__})

@@ -1,80 +1,87 @@
-"""The tree that is measured, and the bare walk it is measured against."""
+"""The trees that are measured, and what an agent does to them in a turn."""
 
 import os
-import subprocess
-import time
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from yardsticks import Absent, run
 
 FILE_SIZE = 10_000
 FILES_A_DIRECTORY = 50
+EDITED = "package1/part1/module3.py"
 
 
-def source_text(number: int) -> bytes:
-    """About 10 kB that compresses like source code and differs from file to file."""
+def source_text(number: int, size: int = FILE_SIZE) -> bytes:
+    """At most ``size`` bytes (and 13 kB) that compress like source code and differ from file to file."""
     lines = (
-        f"def function_{number}_{line}(value):\n    return value * {line * 7919 + number}\n" for line in range(200)
+        f"def function_{number}_{line}(value):\n    return value * {line * 7919 + number}\n"
+        for line in range(min(200, size // 50 + 1))
     )
-    return "".join(lines).encode()[:FILE_SIZE]
+    return "".join(lines).encode()[:size]
 
 
-def make_tree(root: Path, files: int) -> None:
-    """``files`` files of 10 kB, fifty to a directory, written out to the medium."""
+def make_tree(root: Path, files: int, size: int = FILE_SIZE) -> None:
+    """``files`` files, fifty to a directory, written out to the medium."""
     for number in range(files):
         above, below = divmod(number, FILES_A_DIRECTORY)
         directory = root / f"package{above % 10}" / f"part{above}"
         if not below:
             directory.mkdir(parents=True, exist_ok=True)
-        (directory / f"module{below}.py").write_bytes(source_text(number))
+        (directory / f"module{below}.py").write_bytes(source_text(number, size))
     os.sync()
 
 
-def change_one(root: Path, turn: int) -> None:
+def change_one(root: Path, turn: int, edited: str = EDITED) -> None:
     """What an agent does in a turn: one file gets other content."""
-    (root / "package1" / "part1" / "module3.py").write_bytes(source_text(1_000_000 + turn))
+    (root / edited).write_bytes(source_text(1_000_000 + turn))
 
 
-def compile_walk(directory: Path) -> Path:
-    """The walk in C, built by the machine's compiler."""
-    program = directory / "walk"
-    source = Path(__file__).with_name("walk.c")
-    subprocess.run(["cc", "-O2", "-o", program, source], check=True)
-    return program
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A tree that can be made anywhere."""
+
+    name: str
+    edited: str
+    """The file that a turn changes."""
+    make: Callable[[Path], None]
+    """Fills a directory that is not there yet; raises ``Absent`` when it cannot."""
 
 
-def bare_walk(program: Path, root: Path) -> float:
-    """Milliseconds of one walk with warm caches: the second of two rounds."""
-    told = subprocess.run([program, root, "2"], check=True, capture_output=True, text=True)
-    return float(told.stdout.split()[1])
+def _synthetic(files: int, size: int) -> Callable[[Path], None]:
+    return lambda root: make_tree(root, files, size)
 
 
-def timed(act: Callable[[], object]) -> float:
-    """Milliseconds."""
-    start = time.perf_counter()
-    act()
-    return (time.perf_counter() - start) * 1000
+def _copied(source: Path | None, why_not: str) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        if source is None or not source.is_dir():
+            raise Absent(why_not)
+        run("cp", "-a", source, root)
+        os.sync()
+
+    return make
 
 
-def find_walk(root: Path) -> float:
-    """Milliseconds of ``find`` printing what a turn compares, its start included."""
-    command = ["find", root, "-printf", "%P %m %s %T@ %C@ %i\n"]
-    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+def _library(root: Path) -> None:
+    """The source text that every Python brings: its standard library, without what is compiled."""
+    compiled = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages", "*.so", "*.a")
+    shutil.copytree(Path(os.__file__).parent, root, symlinks=True, ignore=compiled)
+    os.sync()
 
 
-def git_add(root: Path, scratch: Path) -> float:
-    """Milliseconds in which plain git, with its own settings, stores the tree in a new repository and syncs nothing."""
-    store = scratch / "plain.git"
-    environ = {**os.environ, "GIT_DIR": str(store), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-
-    def git(*words: str) -> None:
-        subprocess.run(["git", *words], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL)
-
-    subprocess.run(["git", "init", "--quiet", "--bare", store], check=True)
-    environ["GIT_WORK_TREE"] = str(root)
-    return timed(lambda: (git("add", "--all"), git("write-tree")))
-
-
-def copy_all(root: Path, scratch: Path) -> float:
-    """Milliseconds of ``cp``, with clones where it can; syncs nothing."""
-    command = ["cp", "-a", "--reflink=auto", root, scratch / "copy"]
-    return timed(lambda: subprocess.run(command, check=True))
+def trees(linux: Path | None) -> dict[str, Tree]:
+    """Every tree that is measured, by its name."""
+    absent = "no Linux source: say where it is with --linux"
+    return {
+        tree.name: tree
+        for tree in (
+            Tree("small", EDITED, _synthetic(5_000, FILE_SIZE)),
+            Tree("twin", EDITED, _synthetic(5_000, FILE_SIZE)),
+            Tree("few", EDITED, _synthetic(5_000, 1_000)),
+            Tree("many", EDITED, _synthetic(100_000, 1_000)),
+            Tree("tiny", EDITED, _synthetic(100, 1_000)),
+            Tree("library", "json/encoder.py", _library),
+            Tree("linux", "kernel/fork.c", _copied(linux, absent)),
+        )
+    }
