@@ -57,6 +57,16 @@ def tried(request: pytest.FixtureRequest) -> Callable[..., None]:
     return tried
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of several processes (pytest-xdist): the first one tells
+        session.config.workeroutput["tried"] = dict(session.config.stash[_TRIED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_TRIED].update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     counts = config.stash[_TRIED]
     if not counts:

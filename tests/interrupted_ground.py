@@ -1,18 +1,19 @@
 """A workspace between two states, and restores of it that were killed."""
 
-import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from hermes_checkpoints import Engine
-from hermes_checkpoints.contract import Snapshot
+from hermes_checkpoints.contract import Place, Snapshot
 from hermes_checkpoints.results import Taken
-from hermes_checkpoints.testing.processes import killed_at, steps_of
+from hermes_checkpoints.testing.processes import asked_at_steps, killed_at, steps_of
 from hermes_checkpoints.testing.witness import Seen, picture
 from trees import put
 
 POINTS = 24
+INSIDE = 18
+"""Of the points, those at which a restore has begun and not ended."""
 FILES = 3
 """Edited ones: with what else changes few enough that each is written and renamed before the next."""
 
@@ -21,7 +22,9 @@ class Ground:
     """A workspace with two states, the earlier one saved; made again as often as it is wanted."""
 
     def __init__(self, directory: Path, backend: str, files: int = FILES) -> None:
-        self.backend, self.files, self.halfway = backend, files, 0
+        self.backend, self.files = backend, files
+        self.halfway: list[int] = []
+        """Steps at which a restore has written some files and not others."""
         self.workspace, self.store = directory / "workspace", directory / "store"
         self._kept = directory / "kept"
         self._fill()
@@ -37,7 +40,7 @@ class Ground:
 
     def _fill(self) -> None:
         for number in range(self.files):
-            put(self.workspace, f"edited/{number}", b"then %d" % number * 50)
+            put(self.workspace, f"edited/{number}", _then(number))
         put(self.workspace, "gone/file", b"gone")
         put(self.workspace, "a file", b"becomes a directory")
         put(self.workspace, "a directory/file", b"becomes a file")
@@ -77,11 +80,37 @@ class Ground:
         return killed_at(step, self.restore)
 
     def steps(self) -> list[int]:
+        """Steps at which to kill a restore: most of them lie where it is then interrupted, some before and after."""
         steps_of(self.restore)  # the first one in a fresh checkout also writes what Python has compiled
         self.again()
-        every = steps_of(self.restore)
-        self.again()
-        return list(range(1, every + 1, max(1, every // POINTS)))
+        noted = asked_at_steps(self.restore, self._note.exists)
+        inside = _inside(noted)
+        outside = _inside([not there for there in noted])
+        return sorted(_some(inside, INSIDE) + _some(outside, POINTS - INSIDE))
+
+    def half_written(self) -> bool:
+        """Whether some of the edited files are as they were then, and others are not; their sizes tell."""
+        sizes = [(self.workspace / f"edited/{number}").stat().st_size for number in range(self.files)]
+        return 0 < sum(size == len(_then(number)) for number, size in enumerate(sizes)) < self.files
+
+    @property
+    def _note(self) -> Path:
+        place = Place(self.store / "store", self.workspace)
+        return place.store / "restoring" / f"{place.workspace_id}.json"
+
+
+def _then(number: int) -> bytes:
+    return b"then %d" % number * 50
+
+
+def _inside(answers: list[bool]) -> list[int]:
+    """The steps at which the answer was yes."""
+    return [step for step, yes in enumerate(answers, 1) if yes]
+
+
+def _some(steps: list[int], number: int) -> list[int]:
+    """That many of the steps, spread evenly."""
+    return [steps[index * len(steps) // number] for index in range(number)]
 
 
 def kinds_without_modes(seen: dict[bytes, Seen]) -> dict[bytes, tuple[str, bytes]]:
@@ -95,25 +124,16 @@ def assert_old_or_new(ground: Ground) -> None:
     for path in then.keys() & now.keys():
         assert here.get(path) in (then[path], now[path]), path
     for path in here.keys() - then.keys() - now.keys():
-        assert path.rpartition(b"/")[2].startswith(b".hermes-checkpoints-"), path
-
-
-def _from_the_end(ground: Ground) -> Iterator[int]:
-    """Every step of a restore, the last one first."""
-    ground.again()
-    yield from range(steps_of(ground.restore), 0, -1)
+        assert any(part.startswith(b".hermes-checkpoints-") for part in path.split(b"/")), path
 
 
 def half_done(ground: Ground) -> None:
     """A restore that was killed with some files written and others not."""
-    # The one that was found before is tried first; what is kept in memory may have moved it since.
-    for step in itertools.chain([ground.halfway or 1], _from_the_end(ground)):
-        if not ground.killed(step):
-            continue  # it had fewer steps this time: what was asked before is remembered
-        here = picture(ground.workspace)
-        names = [b"edited/%d" % number for number in range(ground.files)]
-        if 0 < sum(here[name] == ground.then[name] for name in names) < ground.files:
-            ground.halfway = step
+    if not ground.halfway:
+        ground.again()
+        ground.halfway = _inside(asked_at_steps(ground.restore, ground.half_written))
+    for step in ground.halfway:  # what is kept in memory may have moved them since
+        if ground.killed(step) and ground.half_written():
             return
     raise AssertionError("a restore cannot be cut in the middle")
 

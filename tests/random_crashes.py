@@ -78,7 +78,7 @@ class Crashes(Restores):
         with self.promised(target, how, path, plan(self.workspace)) as results:
             results.append(act(self.workspace))
         ends = [self.pictures[found.safety], self.pictures[found.target]]
-        self.went_back(before, ends, self.pictures[target], path, results[0])
+        self.went_back(before, ends, self.pictures[target], path, results[0], unfinished=True)
         assert self.engine.interrupted(self.workspace) is None, "what was ended is said to be under way"
 
     @precondition(lambda self: self.listed)

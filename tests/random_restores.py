@@ -117,17 +117,27 @@ class Restores(Store):
             assert not difference(before, self.now())
             return
         plan = (self.engine.plan_undo if action == "undo" else self.engine.plan_redo)(self.workspace)
+        found = self.engine.interrupted(self.workspace)
+        unfinished = found is not None and found.safety == last.safety
         before, then, wanted = self.now(), self.pictures[last.target], self.pictures[last.safety]
         with self.promised(last.safety, action, last.path, plan) as results:
             results.append(act(self.workspace))
-        self.went_back(before, [then], wanted, last.path, results[0])
+        self.went_back(before, [then], wanted, last.path, results[0], unfinished=unfinished)
 
     def went_back(
-        self, before: Picture, references: list[Picture], wanted: Picture, path: bytes | None, done: Restored
+        self,
+        before: Picture,
+        references: list[Picture],
+        wanted: Picture,
+        path: bytes | None,
+        done: Restored,
+        *,
+        unfinished: bool,
     ) -> None:
         """The selection is as wanted, but for what is as in none of the references: that was edited since.
 
-        Where there are several, a directory's attributes are no evidence of an edit.
+        Of a restore that is ``unfinished`` a directory's attributes are no evidence
+        of an edit: it has its own only when the restore ends.
         """
         selection = path or b""
         if path in wanted and blocked(before, selection):
@@ -137,7 +147,7 @@ class Restores(Store):
         before, wanted, after = (selected(held, selection) for held in (before, wanted, self.now()))
         thens = [selected(held, selection) for held in references]
         there = set(before).union(*thens)
-        edited = {at for at in there if all(not _alike(before.get(at), then.get(at), references) for then in thens)}
+        edited = {at for at in there if all(not _alike(before.get(at), then.get(at), unfinished) for then in thens)}
         if not edited:
             assert not difference(wanted, after), "what was there did not come back"
         lost = [at for at in edited if after.get(at) != before.get(at)]
@@ -182,9 +192,9 @@ class Restores(Store):
             assert sorted(step.path for step in plan.of(Action.DELETE)) == sorted(done.deleted)
 
 
-def _alike(now: Seen | None, then: Seen | None, references: list[Picture]) -> bool:
+def _alike(now: Seen | None, then: Seen | None, unfinished: bool) -> bool:
     directories = now is not None and then is not None and now.kind == then.kind == "directory"
-    return now == then or (directories and len(references) > 1)
+    return now == then or (directories and unfinished)
 
 
 def blocked(held: Picture, path: bytes) -> bool:

@@ -10,7 +10,7 @@ from hermes_checkpoints.testing.processes import killed_at, steps_of
 from hermes_checkpoints.testing.witness import difference, picture
 from interrupted_ground import (
     FILES,
-    POINTS,
+    INSIDE,
     Ground,
     assert_old_or_new,
     half_done,
@@ -48,7 +48,7 @@ def test_a_restore_killed_at_any_step_can_be_finished(any_ground):
             assert engine.interrupted(ground.workspace) is None
             engine.undo(ground.workspace)
             assert difference(ground.now, picture(ground.workspace)) == [], "undo takes all of the restore back"
-    assert interrupted > POINTS // 4
+    assert interrupted > INSIDE // 2
 
 
 def test_a_restore_killed_at_any_step_can_be_taken_back(any_ground):
@@ -66,7 +66,7 @@ def test_a_restore_killed_at_any_step_can_be_taken_back(any_ground):
             assert engine.interrupted(ground.workspace) is None
             with pytest.raises(RestoreRefused):
                 engine.undo(ground.workspace)
-    assert interrupted > POINTS // 4
+    assert interrupted > INSIDE // 2
 
 
 def test_snapshots_go_on_after_an_interrupted_restore_and_sweep_what_it_left(ground, caplog):

@@ -159,7 +159,7 @@ class Opener:
         """Where the safety snapshot goes before one of ``backend``'s is restored; put on record, or it is not found."""
         saving = self.open(self.choose(place).name, place) if is_foreign(backend) else backend
         if saving.name not in (held := self.holding(place)):
-            touch_record(place, saving.name, held, taken=True)
+            touch_record(place, saving.name, held)
         return saving
 
     def saves(self, place: Place, backend: Backend) -> type[Backend]:
@@ -195,8 +195,9 @@ class Opener:
             return
         except OSError as error:
             raise StoreError(f"cannot read {store}: {error.strerror}. Nothing was changed.") from error
-        signs = {"projects", *self.names()}
-        if names and names.isdisjoint(signs) and not (store / "refs" / "hermes").is_dir():
+        if "projects" in names:
+            return
+        if names and names.isdisjoint(self.names()) and not (store / "refs" / "hermes").is_dir():
             raise StoreRefused(
                 f"{store} exists and is not a snapshot store. Nothing was touched; name another directory (--store)."
             )

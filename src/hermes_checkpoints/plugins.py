@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.machinery import PathFinder
 
 import pluggy
@@ -37,7 +38,7 @@ class Offer:
 
 
 def offers() -> dict[str, Offer]:
-    """Every installed backend by name, in the order of names. Imports none, keeps nothing for the next call."""
+    """Every installed backend by name, in the order of names. Imports none."""
     claims: dict[str, list[tuple[str, str]]] = {}
     seen = set()
     for distribution, entry_points in _distributions():
@@ -138,21 +139,36 @@ def _distributions() -> Iterator[tuple[str, list[tuple[str, str]]]]:
         return
     for entry in sys.path:
         try:
-            names = sorted(os.listdir(entry or "."))
-        except NotADirectoryError:
-            yield from _by_importlib(entry)
-            continue
+            status = os.stat(entry or ".")
         except OSError:  # not there, or not for us to read: imports pass it over too
             continue
-        if entry.endswith(".egg"):
-            yield from _by_importlib(entry)
-            continue
-        for name in names:
-            if name.endswith((".dist-info", ".egg-info")):
-                directory = os.path.join(entry, name)
-                if entry_points := _entry_points(_text(directory, "entry_points.txt")):
-                    header = _text(directory, "METADATA") or _text(directory, "PKG-INFO")
-                    yield _name_and_version(header, name.rpartition(".")[0]), entry_points
+        # As for imports: what is installed or removed changes the directory's date.
+        yield from _offering(hooks.ENTRY_POINT_GROUP, entry or ".", status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _offering(_group: str, entry: str, _modified: int, _inode: int) -> tuple[tuple[str, list[tuple[str, str]]], ...]:
+    """The same for one entry of ``sys.path``, read once for each date of it."""
+    return tuple(_read_offering(entry))
+
+
+def _read_offering(entry: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    try:
+        names = sorted(os.listdir(entry))
+    except NotADirectoryError:
+        yield from _by_importlib(entry)
+        return
+    except OSError:
+        return
+    if entry.endswith(".egg"):
+        yield from _by_importlib(entry)
+        return
+    for name in names:
+        if name.endswith((".dist-info", ".egg-info")):
+            directory = os.path.join(entry, name)
+            if entry_points := _entry_points(_text(directory, "entry_points.txt")):
+                header = _text(directory, "METADATA") or _text(directory, "PKG-INFO")
+                yield _name_and_version(header, name.rpartition(".")[0]), entry_points
 
 
 def _by_importlib(entry: str | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -17,8 +17,8 @@ from hermes_checkpoints.contract import Place, StoreError
 from hermes_checkpoints.kit.store.plain import read_plain
 from hermes_checkpoints.kit.store.publish import private_directory, publish
 
-# A turn in which nothing changed renews the date only this often (seconds).
-_RENEW_AFTER = 3600.0
+# The date is renewed only this often (seconds); the newest snapshot's is exact.
+_RENEW_AFTER = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,15 @@ def forget_record(store: Path, workspace_id: str) -> None:
         (store / "projects" / f"{workspace_id}.json").unlink(missing_ok=True)
 
 
-def touch_record(place: Place, backend: str, holding: Sequence[str], *, taken: bool) -> None:
+def touch_record(place: Place, backend: str, holding: Sequence[str]) -> None:
     """Note that a workspace was looked at just now with this backend, and which others hold snapshots of it.
 
-    Failing to is no failure of the snapshot that was taken: the record is made anew later.
+    A date that is hardly older stays: a turn does not write for it. Failing
+    to is no failure of the snapshot that was taken: the record is made anew later.
     """
     old = read_record(place.store, place.workspace_id)
     now = time.time()
-    if old is not None and not taken and old.backends[-1:] == (backend,) and now - old.last_touch < _RENEW_AFTER:
+    if old is not None and old.backends[-1:] == (backend,) and abs(now - old.last_touch) < _RENEW_AFTER:
         return
     others = [name for name in holding if name != backend]
     row = {

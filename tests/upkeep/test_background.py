@@ -29,8 +29,8 @@ def processes(store):
     return found
 
 
-def eventually(question, patience=60):
-    """Wait for something to become true."""
+def eventually(question, patience=300):
+    """Wait for something to become true: long, for a process of the lowest priority on a busy machine."""
     end = time.monotonic() + patience
     while not question():
         assert time.monotonic() < end, "it never came true"

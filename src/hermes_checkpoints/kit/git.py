@@ -1,19 +1,25 @@
-"""Asking git about a repository, so that nothing of the user's machine reaches the answer."""
+"""Asking git about a repository, so that nothing of the user's machine reaches the answer.
+
+Most takes start no git, and do not pay for what is needed to start one.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import functools
 import hashlib
 import math
 import os
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar, cast
 
 from hermes_checkpoints.contract import BackendUnusable, StoreBusy, StoreDamaged, StoreError
+
+if TYPE_CHECKING:
+    import subprocess
 
 Answer = TypeVar("Answer")
 _ID_SIZE = 20
@@ -69,6 +75,8 @@ def start(store: Path, arguments: Sequence[str], stderr: int) -> subprocess.Pope
 
     Raises ``BackendUnusable`` without git.
     """
+    import subprocess
+
     try:
         return subprocess.Popen(
             ["git", *arguments],
@@ -89,6 +97,8 @@ def start(store: Path, arguments: Sequence[str], stderr: int) -> subprocess.Pope
 
 def run(store: Path, *arguments: str, until: float = math.inf) -> bytes:
     """What ``git arguments…`` prints. Raises ``StoreBusy`` when it has not ended at ``until``, else ``StoreError``."""
+    import subprocess
+
     process = start(store, arguments, subprocess.PIPE)
     try:
         seconds = None if until == math.inf else max(0.0, until - time.monotonic())
@@ -126,7 +136,9 @@ class _Pipe:
             if self._process is not None and self._owner != os.getpid():
                 self._process = None  # our parent's, which goes on reading from it
             if self._process is None:
-                self._process = start(self._store, ("cat-file", self._argument), subprocess.DEVNULL)
+                from subprocess import DEVNULL
+
+                self._process = start(self._store, ("cat-file", self._argument), DEVNULL)
                 self._owner = os.getpid()
             source, sink = self._process.stdout, self._process.stdin
             assert source is not None
@@ -177,6 +189,8 @@ class Objects:
 
     def stream(self, oid: bytes) -> BinaryIO:
         """An object's content, whole and checked before its first byte is handed out."""
+        import tempfile
+
         spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=self._spool)  # noqa: SIM115 the caller's
 
         def empty() -> None:

@@ -140,7 +140,7 @@ def _make_record(place: Place, snapshots: Sequence[Snapshot]) -> None:
         forget_record(place.store, place.workspace_id)
         return
     names = _backends(snapshots)
-    touch_record(place, names[-1], names, taken=True)
+    touch_record(place, names[-1], names)
 
 
 def _put_aside(store: Path, path: Path, *, dry_run: bool) -> Mended:

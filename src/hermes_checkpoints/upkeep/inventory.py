@@ -91,7 +91,7 @@ def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]])
     return Holding(
         workspace,
         standing(workspace, record.parent if record is not None else None),
-        record.last_touch if record is not None else newest,
+        max(newest, record.last_touch) if record is not None else newest,
         tuple(_units(held)),
         Pins(place).held(snapshots),
         protected(snapshots),

@@ -46,6 +46,8 @@ class Ledger:
     def __init__(self, store: Path) -> None:
         self._directory = store / "used"
         self._lock = store / "locks" / "used"
+        self._read: dict[str, tuple[tuple[int, int, int], Count]] = {}
+        """What was last read of each part, and the file that it was read from."""
 
     def total(self) -> Count:
         """All parts together."""
@@ -57,10 +59,15 @@ class Ledger:
 
     def count(self, part: str) -> Count | None:
         """One part; ``None`` when it was never counted."""
+        path = self._directory / part
         try:
-            return _parse(read_plain(self._directory / part))
+            status = path.lstat()
+            identity = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if part not in self._read or self._read[part][0] != identity:
+                self._read[part] = (identity, _parse(read_plain(path)))
         except OSError:
             return None
+        return self._read[part][1]
 
     def measurement(self, part: str) -> str:
         """A name for the last measurement of a part; empty before the first."""

@@ -1,4 +1,9 @@
-"""What people ask for to keep a store small; each asks the pure policy first, and then does just that."""
+"""What people ask for to keep a store small; each asks the pure policy first, and then does just that.
+
+What a turn does not need is imported when it is asked for: every command makes one of these.
+"""
+
+from __future__ import annotations
 
 import math
 import os
@@ -6,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints.contract import (
     CheckpointError,
@@ -23,16 +29,14 @@ from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
 from hermes_checkpoints.policy import budget as policy
 from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
-from hermes_checkpoints.upkeep import clearing, purging
 from hermes_checkpoints.upkeep.budget import LOW, STALL, START, Budget
-from hermes_checkpoints.upkeep.findings import Repaired, Verified
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
-from hermes_checkpoints.upkeep.integrity import verify
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
 from hermes_checkpoints.upkeep.pins import Pins
 from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
-from hermes_checkpoints.upkeep.repairing import repair
-from hermes_checkpoints.upkeep.status import survey
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.upkeep.findings import Repaired, Verified
 
 PathLike = str | os.PathLike[str]
 
@@ -58,6 +62,8 @@ class Upkeep:
 
     def status(self) -> Status:
         """What the store takes on disk, measured, and what each workspace and snapshot holds of that."""
+        from hermes_checkpoints.upkeep.status import survey
+
         return survey(self._opener)
 
     def plan(
@@ -105,6 +111,8 @@ class Upkeep:
         """
         if not self._opener.settings.store.is_dir():
             return Reclaimed(0, 0, complete=True)
+        from hermes_checkpoints.upkeep import clearing
+
         until = math.inf if seconds is None else time.monotonic() + seconds
         troubles = []
         try:
@@ -167,6 +175,8 @@ class Upkeep:
 
         The snapshots that held it get new ids. Raises ``PathNotFound`` when none does.
         """
+        from hermes_checkpoints.upkeep import purging
+
         place = self._opener.place(workspace)
         if not self._opener.holding(place):  # before a lock makes a store of a directory that is none
             raise PathNotFound(f"{place.workspace} has no snapshots. Nothing was changed.")
@@ -179,6 +189,8 @@ class Upkeep:
         ``full`` reads every byte; without it, contents only have to be there
         with their size. What of the store cannot be looked at is in the answer.
         """
+        from hermes_checkpoints.upkeep.integrity import verify
+
         return verify(
             self._opener, self._progress, self._opener.place(workspace) if workspace is not None else None, full=full
         )
@@ -193,10 +205,14 @@ class Upkeep:
         a workspace that is not there, unless ``absent``: its files may have it.
         A dry run changes nothing. Raises ``StoreBusy``.
         """
+        from hermes_checkpoints.upkeep.repairing import repair
+
         return repair(self._opener, self.budget.ledger, self._wait, self._progress, dry_run=dry_run, absent=absent)
 
     def clear(self) -> int:
         """Remove every snapshot of every workspace and all archives; bytes that came back, nearly."""
+        from hermes_checkpoints.upkeep import clearing
+
         before = self.budget.ledger.total().size  # counted: what is damaged cannot be measured, and goes as well
         clearing.clear(self._opener, self.budget.ledger, self._wait, self._progress)
         self.clear_legacy()
