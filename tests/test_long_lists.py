@@ -3,8 +3,9 @@
 import pytest
 
 from hermes_checkpoints import Engine, Limits
-from hermes_checkpoints.contract import Note
+from hermes_checkpoints.contract import Note, Place
 from hermes_checkpoints.kit.store.remembered import MANY
+from hermes_checkpoints.plugins import load
 from hermes_checkpoints.results import Taken
 from hermes_checkpoints.testing.processes import steps_of
 from trees import BACKENDS, put
@@ -83,3 +84,32 @@ def test_nothing_is_kept_of_a_workspace_whose_snapshots_are_all_gone(long):
         engine.upkeep.forget(read)
         assert not engine.upkeep.maintain().troubles
     assert not list((long.store / "store" / long.backend / "listed").iterdir())
+
+
+def test_a_purge_leaves_no_note_of_what_was_forgotten(long):
+    """Thoroughly: what was kept to save work may still know it."""
+    read = long.listed()
+    with long.engine() as engine:
+        engine.upkeep.forget(read[1:])
+    place = Place(long.store / "store", long.workspace)
+    with load(long.backend).open(place) as backend:
+        while not backend.reclaim(thorough=True):
+            pass
+    files = [path for path in (long.store / "store" / long.backend).rglob("*") if path.is_file()]
+    assert not [path for path in files if b"request 7" in path.read_bytes()]
+
+
+def test_a_newest_header_that_was_damaged_since_keeps_nobody_from_taking_and_restoring(tmp_path):
+    long = Long(tmp_path, "cow")
+    read = long.listed()
+    store = long.store / "store" / "cow"
+    (newest,) = (path for path in store.glob("snapshots/*/*") if read[0].id in path.name)
+    newest.chmod(0o600)
+    newest.write_bytes(b"damaged")
+    for path in (store / "seen").iterdir():
+        path.unlink()
+    put(long.workspace, "file", b"since")
+    with long.engine() as engine:
+        assert isinstance(engine.snapshot(long.workspace), Taken)
+    with long.engine() as engine:
+        assert not engine.restore(long.workspace, read[5].id).failed

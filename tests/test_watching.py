@@ -185,6 +185,20 @@ def test_an_edit_by_a_name_elsewhere_in_the_workspace_is_found(ground):
     ground.taken()
 
 
+def test_an_edit_by_a_name_that_is_gone_again_is_found(ground):
+    os.link(ground.workspace / "a/one", ground.workspace / "b/c/other")
+    (ground.workspace / "b/c/other").write_bytes(b"by another name")
+    (ground.workspace / "b/c/other").unlink()
+    ground.taken()
+
+
+def test_files_that_are_saved_by_renaming_cost_no_full_walk(ground, looked):
+    put(ground.workspace, "b/c/.one.tmp", b"saved as an editor does")
+    (ground.workspace / "b/c/.one.tmp").rename(ground.workspace / "b/c/one")
+    ground.taken()
+    assert "a" not in looked
+
+
 def test_an_edit_by_a_name_outside_is_found_when_it_was_there_from_the_beginning(fresh_directory):
     outside = put(fresh_directory, "outside", b"linked")
     (fresh_directory / "workspace" / "b").mkdir(parents=True)

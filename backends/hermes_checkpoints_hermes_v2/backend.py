@@ -44,6 +44,7 @@ class HermesV2(TreeBackend):
 
     name = "hermes-v2"
     capabilities = frozenset({Capability.FOREIGN})
+    _keeps_lists = False  # the store is Hermes's
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from hermes_checkpoints.contract import (
     Capability,
+    Damage,
     Entry,
     Fitness,
     Growing,
@@ -94,7 +95,7 @@ class ShadowGit(TreeBackend):
     def read(self, entry: Entry) -> BinaryIO:
         if entry.size > STREAMED:
             return self._packs.stream(entry.key)
-        return BytesIO(self._packs.read(entry.key)[1])
+        return BytesIO(self._packs.read(entry.key, as_listed=True)[1])
 
     def forget(self, snapshots: Collection[str]) -> None:
         remove_names(self._refs, snapshots)
@@ -133,6 +134,11 @@ class ShadowGit(TreeBackend):
             alone = frozenset({snapshot})
             sizes[alone] = sizes.get(alone, 0) + self._size_of(own) + BLOCK  # and the ref's file
         return sizes
+
+    def examine(self, progress: Progress = silent, *, full: bool = True) -> Iterator[Damage]:
+        self._packs.close()  # what is on the disk is the matter, not what is still open
+        self._indexes.reread()
+        yield from super().examine(progress, full=full)
 
     def _check(self, entry: Entry, *, full: bool) -> None:
         if entry.kind is Kind.FILE and not full:

@@ -27,10 +27,11 @@ class Leftovers:
         self._repository = repository
         self._objects = repository.path / "objects"
 
-    def sweep(self, scratch: Path, *, lone_packs: bool) -> None:
+    def sweep(self, scratch: Path, *, lone_packs: bool, thorough: bool) -> None:
         """Move what lies in ``tmp`` into ``scratch``, for removing it later, and remove other leftovers.
 
-        Packs without an index only with ``lone_packs``.
+        Packs without an index only with ``lone_packs``; what was kept to save
+        work, which may still know what was there before, when ``thorough``.
         """
         for number, entry in enumerate(sorted(self._repository.tmp.iterdir())):
             if entry != scratch and not is_unfinished(entry.name):
@@ -47,15 +48,15 @@ class Leftovers:
         for path in self._objects.glob("[0-9a-f][0-9a-f]/tmp_obj_*"):
             if _old(path):
                 path.unlink(missing_ok=True)
-        self._empty_workspaces()
+        self._empty_workspaces(thorough=thorough)
 
-    def _empty_workspaces(self) -> None:
+    def _empty_workspaces(self, *, thorough: bool) -> None:
         with suppress(FileNotFoundError):
             for directory in (self._repository.path / REFS).iterdir():
                 with suppress(OSError):  # it has snapshots
                     directory.rmdir()
         refs = self._repository.path / REFS
-        living = os.listdir(refs) if refs.is_dir() else ()
+        living = os.listdir(refs) if refs.is_dir() and not thorough else ()
         tidy(self._repository.path / "seen", living)
         tidy(self._repository.path / "listed", living)
 

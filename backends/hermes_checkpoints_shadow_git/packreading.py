@@ -142,14 +142,17 @@ class PackReader:
         self._lock = threading.Lock()
         self._packs: OrderedDict[str, OpenPack] = OrderedDict()
 
-    def read(self, oid: bytes) -> tuple[str, bytes]:
-        """An object's kind and content. Raises ``StoreDamaged`` when it is missing or has other bytes."""
+    def read(self, oid: bytes, *, as_listed: bool = False) -> tuple[str, bytes]:
+        """An object's kind and content. Raises ``StoreDamaged`` when it is missing or has other bytes.
+
+        ``as_listed``: from where it was last known to be, also when that has been removed since.
+        """
 
         def whole(pack: OpenPack, offset: int) -> tuple[str, bytes] | None:
             found = pack.whole(oid, offset)
             return found and (found[0].decode(), found[1])
 
-        return self._from_any_pack(oid, whole) or self._others.read(oid)
+        return self._from_any_pack(oid, whole, as_listed=as_listed) or self._others.read(oid)
 
     def stream(self, oid: bytes) -> BinaryIO:
         """An object's content, at its beginning, never in memory as a whole. Raises like ``read``.
@@ -178,10 +181,12 @@ class PackReader:
             for path in [path for path, pack in self._packs.items() if not os.fstat(pack.fd).st_nlink]:
                 del self._packs[path]
 
-    def _from_any_pack(self, oid: bytes, ask: Callable[[OpenPack, int], _T | None]) -> _T | None:
+    def _from_any_pack(
+        self, oid: bytes, ask: Callable[[OpenPack, int], _T | None], *, as_listed: bool = False
+    ) -> _T | None:
         """What ``ask`` makes of an object; of another copy where one is damaged. ``None``: git must read it."""
         try:
-            found = self._find(oid)
+            found = self._find(oid, as_listed=as_listed)
             return found and ask(found[1], _offset(found[0], oid))
         except StoreDamaged:
             self._indexes.reread()  # somebody may have mended it
@@ -192,9 +197,10 @@ class PackReader:
                         return ask(self._opened(index.pack), _offset(index, oid))
             raise
 
-    def _find(self, oid: bytes) -> tuple[Index, OpenPack] | None:
+    def _find(self, oid: bytes, *, as_listed: bool) -> tuple[Index, OpenPack] | None:
         for attempt in range(_TRIES):
-            index = (None if attempt else self._indexes.known(oid)) or self._indexes.find(oid)
+            known = self._indexes.known(oid) if as_listed and not attempt else None
+            index = known or self._indexes.find(oid)
             if index is not None:
                 with contextlib.suppress(FileNotFoundError):
                     return index, self._opened(index.pack)

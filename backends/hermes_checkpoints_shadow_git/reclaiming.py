@@ -179,7 +179,7 @@ class Reclaim:
     def _sweep(self) -> None:
         lone_packs = not self._leftovers.has_lone_packs() or self._nothing_is_missing()
         with self._alone():
-            self._leftovers.sweep(self._scratch, lone_packs=lone_packs)
+            self._leftovers.sweep(self._scratch, lone_packs=lone_packs, thorough=self._thorough)
         clean_scratch(self._scratch)
         dead = [path for oid, path in self._leftovers.loose() if oid not in self._mark.live]
         for start in range(0, len(dead), _PORTION):

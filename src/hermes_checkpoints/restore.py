@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes_checkpoints.carrying import Applied, Carrying, Options
 from hermes_checkpoints.contract import Backend, Stamp
 from hermes_checkpoints.kit.store.publish import FEW, sync_filesystem
+from hermes_checkpoints.kit.write.building import remove
 from hermes_checkpoints.kit.write.portion import Portion
 from hermes_checkpoints.kit.write.reaching import Opened, sync_directories, tell_nobody
 from hermes_checkpoints.kit.write.writing import TreeWriter
@@ -59,6 +60,10 @@ def apply(
         for step in late:
             carry.do(carry.write, step)
         carry.put()
+        for scratch, path in list(writer.left.items()):
+            if not remove(writer, path, scratch):
+                done.failed.append(Failure(path, f"{scratch}, which was begun beside it, is left"))
+                done.stopped = done.stopped or "what was begun beside a path could not be removed"  # the note stays
     for path, error in writer.troubles.items():
         carry.failed(path, error)
         done.written[:] = (written for written in done.written if written != path)

@@ -146,7 +146,7 @@ def sweep_left(place: Place) -> None:
     journal = Journal(place)
     underway = journal.read()
     if underway is not None and (underway.directories or underway.opened):
-        sweep(place.workspace, underway.token, underway.directories, underway.opened)
+        again = sweep(place.workspace, underway.token, underway.directories, underway.opened)
         with suppress(StoreError, OSError):  # a full disk: it is done again next time
             sync_filesystem(place.workspace)
-            journal.write(replace(underway, directories=(), opened={}))
+            journal.write(replace(underway, directories=again, opened={}))

@@ -98,6 +98,7 @@ def test_it_has_a_low_priority_and_a_session_of_its_own_and_is_alone(engine, sto
         eventually(lambda: not processes(store))
 
     def goes_on():
+        time.sleep(0.25)  # it has the lowest priority, and is not to be outrun
         turns(engine, workspace, 1)
         return stored(store) < MB // 2
 

@@ -44,6 +44,9 @@ _NODES_KEPT = 4096
 class StoredTrees(Backend):
     """Lists, reads and measures; :class:`~hermes_checkpoints.kit.TreeBackend` adds all that writes."""
 
+    _keeps_lists = True
+    """Whether long lists may be kept in the store, to be read faster the next time."""
+
     def __init__(self, place: Place, home: Path | None = None) -> None:
         super().__init__(place)
         self._home = home or place.store / self.name
@@ -113,7 +116,7 @@ class StoredTrees(Backend):
     def snapshots(self) -> Iterator[Snapshot]:
         ids = self._ids()
         kept = self._home / "listed" / self.place.workspace_id
-        if len(ids) - len(self._decoded) >= MANY:
+        if self._keeps_lists and len(ids) - len(self._decoded) >= MANY:
             for one in remembered(kept, self.place.workspace, self.name, ids):
                 self._decoded.setdefault(one[0].id, one)
         known = len(self._decoded)
@@ -122,7 +125,7 @@ class StoredTrees(Backend):
                 yield self._snapshot(snapshot)[0]
             except StoreDamaged as damage:
                 log.warning("passed over: %s", damage)
-        if len(self._decoded) - known >= MANY:
+        if self._keeps_lists and len(self._decoded) - known >= MANY:
             remember(kept, {snapshot: self._decoded[snapshot] for snapshot in ids if snapshot in self._decoded})
 
     def entry(self, snapshot: str, path: str) -> Entry:

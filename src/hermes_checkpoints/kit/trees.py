@@ -153,8 +153,14 @@ class TreeBackend(StoredTrees):
         memory = self._memory.load()
         if memory is not None and memory.latest == newest:
             self._headers.setdefault(newest, memory.header)
-        # One that is damaged must not keep new ones from being taken.
-        return next(self.snapshots(), None)
+        for one in self.snapshots():
+            try:
+                self._header(one.id)  # the list may know it from before it was damaged
+            except StoreDamaged as damage:  # which must not keep new ones from being taken
+                log.warning("passed over: %s", damage)
+            else:
+                return one
+        return None
 
     def _remember(self, latest: Snapshot | None, scope: Scope) -> Memory | None:
         """What is known of the tree, made anew from the newest snapshot when the cache is lost or too old."""

@@ -82,9 +82,13 @@ def stamps_are_exact(workspace: Path) -> bool:
 
 
 def directories_tell_names(workspace: Path) -> bool:
-    """Whether a directory's own stamp changes when a name in it does: not the rule on a server or on FAT."""
+    """Whether a directory's own stamp changes when a name in it does.
+
+    Not the rule on servers and FAT, nor on tmpfs: a ``link`` there stamps the
+    directory by the clock that the file was last asked by.
+    """
     try:
-        return filesystem_type(workspace) in _FINE
+        return filesystem_type(workspace) in _FINE - {"tmpfs"}
     except OSError:
         return False
 

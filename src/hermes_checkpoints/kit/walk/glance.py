@@ -45,12 +45,13 @@ class Glance:
 
     def groups(self) -> list[tuple[list[bytes], tuple[bytes, ...]]]:
         """Names, and the columns of their answers."""
-        if self._groups is None:
+        if (groups := self._groups) is None:
             files = iter([item for item in self._listing if isinstance(item, tuple)])
-            self._groups = []
+            groups = []
             while group := list(islice(files, _AT_ONCE)):
-                self._groups.append(([os.fsencode(item[0]) for item in group], _columns(group)))
-        return self._groups
+                groups.append(([os.fsencode(item[0]) for item in group], _columns(group)))
+            self._groups = groups  # once whole: threads share what was seen
+        return groups
 
 
 def _columns(files: Sequence[FileItem]) -> tuple[bytes, ...]:

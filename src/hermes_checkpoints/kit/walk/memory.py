@@ -191,6 +191,7 @@ def _alike(one: Seen, other: Seen) -> bool:
         one.listing is other.listing
         and not one.racy
         and one.key == other.key
+        and one.left == other.left
         and one.stamp == other.stamp
         and one.xattrs == other.xattrs
         and one.out == other.out

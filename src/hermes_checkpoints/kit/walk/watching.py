@@ -54,6 +54,8 @@ class Watch:
         self._before: dict[str, int] = {}
         self._untold: set[str] = set()
         self._proving = False
+        self._twice = False
+        """Whether a directory was met by two paths: mounted in two places. It is told of by one only."""
         self.full = True
         """Whether the walk that has begun looks at everything."""
 
@@ -71,7 +73,7 @@ class Watch:
         self._before = self._watched
         if self.full:
             self._watched = {}
-        self._untold = set()
+        self._untold, self._twice = set(), False
 
     def quiet(self, path: str) -> bool:
         """Whether nothing was told of a directory, nor of anything below it."""
@@ -88,6 +90,8 @@ class Watch:
             return
         if self._before.get(path, number) != number:
             self.full = True  # another directory has this name now
+        other = self._paths.get(number, path)
+        self._twice |= other != path and self._watched.get(other) == number
         self._paths[number] = path
         self._watched[path] = number
 
@@ -111,7 +115,7 @@ class Watch:
     def done(self, tree: Seen) -> None:
         """The walk has ended, and this is what the next one begins with."""
         told, self._touched = self._touched, {""}
-        if self._drained():
+        if self._drained() or self._twice:
             return  # everything is looked at next time, which proves as much
         untold = self._untold - self._touched - told
         if untold and self._notify is not None:
@@ -135,7 +139,9 @@ class Watch:
             self.close()
             return True
         flags, full = self._flags, False
-        for number, mask, _, name in self._notify.read(timeout=0):
+        events = self._notify.read(timeout=0)
+        moved = {(number, name) for number, mask, _, name in events if mask & flags.MOVED_FROM}
+        for number, mask, _, name in events:
             path = self._paths.get(number)
             if mask & (flags.Q_OVERFLOW | flags.UNMOUNT):
                 full = True
@@ -145,17 +151,17 @@ class Watch:
                 full = True
             elif path is not None:
                 self._touch(path)
-                full |= bool(mask & (flags.CREATE | flags.MOVED_TO)) and self._doubtful(mask, path, name)
+                new = mask & (flags.CREATE | flags.MOVED_TO) and (number, name) not in moved
+                full |= bool(mask & flags.ISDIR and mask & (flags.CREATE | flags.MOVED_TO))
+                full |= bool(new) and self._doubtful(path, name)
         return full
 
-    def _doubtful(self, mask: int, path: str, name: str) -> bool:
-        """Whether a new name is more than a file of its own."""
-        if mask & self._flags.ISDIR:
-            return True
+    def _doubtful(self, path: str, name: str) -> bool:
+        """Whether a new name may be a second one of a file; also when it is gone again."""
         try:
             return os.lstat(self._workspace / path / name).st_nlink > 1
         except OSError:
-            return False
+            return True
 
     def _touch(self, path: str) -> None:
         while path not in self._touched:

@@ -9,7 +9,6 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hermes_checkpoints.contract import CheckpointError, Entry, Kind, NewFile, Stamp, split_path
@@ -47,7 +46,7 @@ def build(writer: TreeWriter, entries: Sequence[tuple[str, Entry]], fill: Fill, 
     """Make the first entry's directory beside its place, and in it the others.
 
     Paths are those that they will have, a directory before what is in it.
-    Raises ``OSError`` or ``CheckpointError`` with nothing left of it.
+    Raises ``OSError`` or ``CheckpointError``; what then cannot be removed is in ``writer.left``.
     """
     path = entries[0][0]
     descent, scratch = writer.descent_to(path), writer.scratch_directory()
@@ -79,10 +78,17 @@ def put(writer: TreeWriter, built: Built) -> None:
     writer.set_last(built.path, entry.mode, entry.mtime_ns if built.times else None)
 
 
-def remove(writer: TreeWriter, path: str, scratch: str) -> None:
-    """Remove what was built beside a path, as far as possible."""
-    with suppress(OSError, CheckpointError):
+def remove(writer: TreeWriter, path: str, scratch: str) -> bool:
+    """Remove what was built beside a path; whether nothing of it is left. Else the writer remembers it."""
+    try:
         remove_tree(writer.descent_to(path), scratch)
+    except FileNotFoundError:
+        pass
+    except (OSError, CheckpointError):
+        writer.left[scratch] = path
+        return False
+    writer.left.pop(scratch, None)
+    return True
 
 
 class _Building:

@@ -38,6 +38,8 @@ class TreeWriter(ReachedTree):
         """Whether each file is on the medium before it takes its name; else the caller sees to that."""
         self._token = token or secrets.token_hex(4)
         self._numbers = itertools.count()
+        self.left: dict[str, str] = {}
+        """Directories that were built and could not be removed, by their scratch names: what each was built beside."""
         self._relinked: dict[int, tuple[Stamp, Stamp]] = {}
 
     def scratch(self) -> str:
