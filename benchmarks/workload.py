@@ -53,11 +53,13 @@ def _synthetic(files: int, size: int) -> Callable[[Path], None]:
     return lambda root: make_tree(root, files, size)
 
 
-def _copied(source: Path | None, why_not: str) -> Callable[[Path], None]:
+def _linux(source: Path | None) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         if source is None or not source.is_dir():
-            raise Absent(why_not)
+            raise Absent("no Linux source: say where it is with --linux")
         run("cp", "-a", source, root)
+        rules = root / ".gitignore"  # Debian's ends with /*, so that git, and we, would see nothing but debian/
+        rules.write_bytes(b"".join(line for line in rules.read_bytes().splitlines(keepends=True) if line != b"/*\n"))
         os.sync()
 
     return make
@@ -72,7 +74,6 @@ def _library(root: Path) -> None:
 
 def trees(linux: Path | None) -> dict[str, Tree]:
     """Every tree that is measured, by its name."""
-    absent = "no Linux source: say where it is with --linux"
     return {
         tree.name: tree
         for tree in (
@@ -82,6 +83,6 @@ def trees(linux: Path | None) -> dict[str, Tree]:
             Tree("many", EDITED, _synthetic(100_000, 1_000)),
             Tree("tiny", EDITED, _synthetic(100, 1_000)),
             Tree("library", "json/encoder.py", _library),
-            Tree("linux", "kernel/fork.c", _copied(linux, absent)),
+            Tree("linux", "kernel/fork.c", _linux(linux)),
         )
     }

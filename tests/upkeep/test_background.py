@@ -65,10 +65,12 @@ def stored(store):
     return allocated(store / "store" / "cow" / "batches")
 
 
-def test_enough_garbage_starts_a_process_that_reclaims_it(engine, store, fresh_directory):
+def test_enough_garbage_starts_a_process_that_reclaims_it(engine, store, fresh_directory, monkeypatch):
     workspace = fresh_directory / "workspace"
+    monkeypatch.setenv("HERMES_CHECKPOINT_BACKGROUND", "0")
     turns(engine, workspace, 60)
     assert stored(store) > MB, "garbage is not reclaimed in a turn"
+    monkeypatch.delenv("HERMES_CHECKPOINT_BACKGROUND")
     turns(engine, workspace, 10)
     eventually(lambda: stored(store) < MB // 2)
     eventually(lambda: not processes(store))
@@ -85,10 +87,15 @@ def test_it_can_be_switched_off(engine, store, fresh_directory, monkeypatch):
 
 def test_it_has_a_low_priority_and_a_session_of_its_own_and_is_alone(engine, store, fresh_directory):
     workspace = fresh_directory / "workspace"
+
+    def started():
+        turns(engine, workspace, 1)
+        return processes(store)
+
     turns(engine, workspace, 60)
+    eventually(lambda: not processes(store))  # how far it has come by now is for the machine to say
     with locked(store / "store" / "cow" / "lock", shared=True):  # as somebody who saves for long: it has to wait
-        turns(engine, workspace, 15)
-        eventually(lambda: processes(store))
+        eventually(started)
         turns(engine, workspace, 5)
         (process,) = processes(store)
         assert os.getpriority(os.PRIO_PROCESS, process) == 19
