@@ -65,7 +65,7 @@ class SideBySide(Edits):
     def write_rules(self, where: int, text: bytes) -> None:
         directories = [b"", *self.paths("directory")]
         path = os.path.join(self.root, directories[where % len(directories)], b".gitignore")
-        if not os.path.isdir(path):
+        if not os.path.isdir(path) and not os.path.islink(path):
             with open(path, "wb") as file:
                 file.write(text)
 
