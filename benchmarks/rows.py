@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT / "tests" / "real_hermes")]
 
-from hermes_checkpoints import Limits
+from hermes_checkpoints import Engine, Limits
 from hermes_checkpoints.kit.store.space import space_of
 from measurement import ROWS, Measurement, row
 from rivals import Hermes, Unedit
@@ -134,16 +135,21 @@ def big_file(at: Measurement) -> None:
         big.unlink()
 
 
-@row("small")
-def restore_one(at: Measurement) -> None:
-    """Restores of all that changed, which is one file, the safety snapshot included."""
+def _after_an_edit(at: Measurement, name: str, act: Callable[[Engine, Path], object]) -> None:
+    """What something costs when one file differs from the newest snapshot, beside the walk."""
     tree = at.tree("small")
     with at.engine() as engine:
         for turn in range(at.rounds):
             engine.snapshot(tree)
             change_one(tree, turn)
             at.walked(tree)
-            at.time("restore", lambda: engine.restore(tree, "1"))
+            at.time(name, lambda: act(engine, tree))
+
+
+@row("small")
+def restore_one(at: Measurement) -> None:
+    """Restores of all that changed, which is one file, the safety snapshot included."""
+    _after_an_edit(at, "restore", lambda engine, tree: engine.restore(tree, "1"))
 
 
 @row("small")
@@ -177,13 +183,7 @@ def listing(at: Measurement) -> None:
 @row("small")
 def diff(at: Measurement) -> None:
     """Diffs of the tree against its newest snapshot, one file changed since."""
-    tree = at.tree("small")
-    with at.engine() as engine:
-        for turn in range(at.rounds):
-            engine.snapshot(tree)
-            change_one(tree, turn)
-            at.walked(tree)
-            at.time("diff", lambda: [*engine.diff(tree, "1")])
+    _after_an_edit(at, "diff", lambda engine, tree: [*engine.diff(tree, "1")])
 
 
 @row("small", "twin")

@@ -10,6 +10,16 @@ FICLONE: int = getattr(fcntl, "FICLONE", 0x40049409)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def share(source_fd: int, target_fd: int) -> None:
+    """Make an open file hold what another one holds, by sharing its blocks. Raises ``OSError``."""
+    while True:
+        try:
+            fcntl.ioctl(target_fd, FICLONE, source_fd)
+        except InterruptedError:  # unlike os.read, fcntl.ioctl does not try again by itself
+            continue
+        return
+
+
 def clone_file(source_fd: int, dir_fd: int, name: str, *, mode: int) -> None:
     """Create the new file ``name`` in a directory, sharing the blocks of a regular file open for reading.
 
@@ -22,12 +32,7 @@ def clone_file(source_fd: int, dir_fd: int, name: str, *, mode: int) -> None:
     target_fd = os.open(name, _NEW, mode & 0o600, dir_fd=dir_fd)
     try:
         try:
-            while True:
-                try:
-                    fcntl.ioctl(target_fd, FICLONE, source_fd)
-                except InterruptedError:  # unlike os.read, fcntl.ioctl does not try again by itself
-                    continue
-                break
+            share(source_fd, target_fd)
             if os.fstat(target_fd).st_mode & 0o7777 != mode:
                 os.fchmod(target_fd, mode)
         finally:

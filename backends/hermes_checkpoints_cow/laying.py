@@ -5,7 +5,6 @@ read once, is checked, and is cloned by the same descriptor; where it cannot be
 cloned the bytes that were read are written.
 """
 
-import fcntl
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from functools import partial
 from hermes_checkpoints.contract import NewFile
 from hermes_checkpoints.kit.store.plain import open_plain
 from hermes_checkpoints.kit.write.making import make_file, workspace_errors
-from hermes_checkpoints_cow.clone_linux import FICLONE
+from hermes_checkpoints_cow.clone_linux import share
 from hermes_checkpoints_cow.cloning import NOT_HERE, place_content
 from hermes_checkpoints_cow.copying import BLOCK
 from hermes_checkpoints_cow.keys import Own, Packed, parse
@@ -98,13 +97,10 @@ def _made(file: NewFile, data: bytes, clone_of: int | None = None) -> int:
 
 
 def _clone(source: int, target: int) -> bool:
-    while True:
-        try:
-            fcntl.ioctl(target, FICLONE, source)
-        except InterruptedError:  # unlike os.read, fcntl.ioctl does not try again by itself
-            continue
-        except OSError as error:
-            if error.errno not in NOT_HERE:
-                raise
-            return False
-        return True
+    try:
+        share(source, target)
+    except OSError as error:
+        if error.errno not in NOT_HERE:
+            raise
+        return False
+    return True

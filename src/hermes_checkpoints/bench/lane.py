@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -11,6 +10,8 @@ from hermes_checkpoints import plugins
 from hermes_checkpoints.bench.trees import Tree, survey
 from hermes_checkpoints.contract import Backend, CheckpointError, Place, Scope
 from hermes_checkpoints.engine import Engine
+from hermes_checkpoints.kit.walk.descent import Descent
+from hermes_checkpoints.kit.write.sweeping import remove_tree
 from hermes_checkpoints.policy.retention import Limits
 from hermes_checkpoints.results import Taken, Unchanged
 
@@ -128,11 +129,10 @@ class Lane:
 
 def remove(directory: Path) -> None:
     """Remove a directory and all below it, whatever its depth and modes."""
-    # shutil.rmtree recurses, one frame and one descriptor a level; rm does not.
     if not directory.exists():
         return
-    if os.geteuid() != 0:
-        subprocess.run(["chmod", "-R", "u+rwx", "--", directory], check=False, stderr=subprocess.DEVNULL)
-    done = subprocess.run(["rm", "-rf", "--", directory], check=False, stderr=subprocess.PIPE)
-    if done.returncode:
-        raise CheckpointError(f"{directory} could not be removed: {os.fsdecode(done.stderr).strip()}")
+    try:
+        with Descent(str(directory.parent)) as descent:
+            remove_tree(descent, directory.name)
+    except OSError as error:
+        raise CheckpointError(f"{directory} could not be removed: {error}") from error
