@@ -5,6 +5,8 @@ import pytest
 from hermes_checkpoints import Engine
 from hermes_checkpoints.results import Taken
 from hermes_checkpoints.testing.processes import killed_at, steps_of
+from hermes_checkpoints_cow import fitness
+from hermes_checkpoints_cow.cloning import platform_clone
 from trees import BACKENDS, put
 
 
@@ -27,3 +29,25 @@ def test_a_first_take_killed_anywhere_and_maintained_is_a_store_still(backend, f
                 engine.list(workspace)
             put(workspace, "file", b"edited %d" % step)
             assert isinstance(engine.snapshot(workspace), Taken)
+
+
+def test_a_first_take_begins_while_another_tries_for_clones(fresh_directory, monkeypatch):
+    """And so it does after one that was killed there."""
+    workspace = put(fresh_directory / "workspace", "file", b"content" * 1000).parent
+    outcomes = []
+
+    store = fresh_directory / "store" / "store"
+
+    def cloned_slowly(source, directory, name, **named):
+        monkeypatch.undo()
+        (store / name).touch()
+        with Engine(store=store.parent, backend="shadow-git") as engine:
+            outcomes.append(engine.snapshot(workspace))
+        (store / name).unlink()
+        platform_clone()(source, directory, name, **named)
+
+    store.mkdir(parents=True)
+    monkeypatch.setattr(fitness, "platform_clone", lambda: cloned_slowly)
+    with Engine(store=store.parent, backend="cow") as engine:
+        outcomes.append(engine.snapshot(workspace))
+    assert [type(outcome) for outcome in outcomes] == [Taken, Taken]

@@ -38,6 +38,8 @@ STAYS = frozenset({"config.toml", "locks"})
 _BESIDE = frozenset({"used", "pins", "restoring", "quarantine", "forgotten.log"})
 ASIDE = re.compile("cleared-[0-9a-f]{8}")
 """What a clear has moved aside."""
+# What a backend tries a filesystem with, on its way to the first snapshot.
+_TRIED = ".hermes-checkpoints-"
 
 
 class Opener:
@@ -190,7 +192,7 @@ class Opener:
         """Raise ``StoreRefused`` for somebody else's directory of the store's name, with nothing touched."""
         store = self.settings.store
         try:
-            names = {name for name in os.listdir(store) if name not in STAYS | _BESIDE and not ASIDE.fullmatch(name)}
+            names = {name for name in os.listdir(store) if not _says_nothing(name)}
         except FileNotFoundError:
             return
         except OSError as error:
@@ -240,6 +242,11 @@ class Opener:
     def close(self) -> None:
         while self._open:
             self._open.popitem()[1].close()
+
+
+def _says_nothing(name: str) -> bool:
+    """Whether a directory with this in it, and no more, may still become a store."""
+    return name in STAYS | _BESIDE or name.startswith(_TRIED) or ASIDE.fullmatch(name) is not None
 
 
 def _identity(home: Path) -> tuple[int, int, int] | None:
