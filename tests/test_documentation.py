@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hermes_checkpoints.engine
-from hermes_checkpoints.cli import main
+from hermes_checkpoints.cli.program import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -7,9 +7,8 @@ a backend must do in :mod:`hermes_checkpoints.contract`.
 
 from typing import TYPE_CHECKING
 
-from hermes_checkpoints.contract import CheckpointError
-
 if TYPE_CHECKING:
+    from hermes_checkpoints.contract import CheckpointError
     from hermes_checkpoints.engine import Engine
     from hermes_checkpoints.policy.retention import Limits
 
@@ -17,7 +16,11 @@ __all__ = ["CheckpointError", "Engine", "Limits"]
 
 
 def __getattr__(name: str) -> object:
-    """``Engine`` and ``Limits`` are imported when they are asked for: backends import this package too."""
+    """Each is imported when it is asked for: backends import this package too, and so does every command."""
+    if name == "CheckpointError":
+        from hermes_checkpoints.contract import CheckpointError
+
+        return CheckpointError
     if name == "Engine":
         from hermes_checkpoints.engine import Engine
 
@@ -26,4 +29,4 @@ def __getattr__(name: str) -> object:
         from hermes_checkpoints.policy.retention import Limits
 
         return Limits
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
+from typing import NamedTuple
 
 import pluggy
 
@@ -25,8 +25,7 @@ _NAME = re.compile("[a-z0-9]+([-_.][a-z0-9]+)*")
 _RESERVED = frozenset({"auto", "locks", "objects", "pins", "projects", "refs", "used"})
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """An installed backend, not imported."""
 
     name: str

@@ -10,8 +10,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Place, StoreError
 from hermes_checkpoints.kit.store.plain import read_plain
@@ -21,8 +21,7 @@ from hermes_checkpoints.kit.store.publish import private_directory, publish
 _RENEW_AFTER = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     workspace: Path
     created_at: float
     last_touch: float

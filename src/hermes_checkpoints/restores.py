@@ -1,11 +1,15 @@
-"""Putting workspaces back: restores, undo and redo, and what becomes of one that was interrupted."""
+"""Putting workspaces back: restores, undo and redo, and what becomes of one that was interrupted.
+
+How it is done is imported when it is asked for: every engine is one of these, and most only take snapshots.
+"""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hermes_checkpoints import results
 from hermes_checkpoints.across import Held
-from hermes_checkpoints.carrying import Options
 from hermes_checkpoints.contract import Backend, Place, RestoreRefused, Restoring, Snapshot
 from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.looking import Looking, PathLike
@@ -13,9 +17,12 @@ from hermes_checkpoints.policy.guards import why_declined
 from hermes_checkpoints.policy.history import ABORT, CONTINUE, redoable, undoable
 from hermes_checkpoints.policy.plan import Keep, Plan, keep_nothing
 from hermes_checkpoints.records import touch_record
-from hermes_checkpoints.rollback import Rollback, held_in, preview, roll_back
 from hermes_checkpoints.settings import home_directory
 from hermes_checkpoints.underway import Journal, Underway
+
+if TYPE_CHECKING:
+    from hermes_checkpoints import results
+    from hermes_checkpoints.rollback import Rollback
 
 
 @only_our_errors
@@ -24,8 +31,7 @@ class Restores(Looking):
 
     def plan(self, workspace: PathLike, ref: str, paths: Sequence[str] = ()) -> Plan:
         """What ``restore`` would do now; nothing is changed."""
-        place, snapshot, backend = self._found(workspace, ref)
-        return self._preview(place, backend, Rollback(snapshot, Restoring(snapshot.id, tuple(paths))))
+        return self._preview(*self._first(workspace, ref, paths))
 
     def restore(
         self,
@@ -45,25 +51,23 @@ class Restores(Looking):
         bits. ``keep`` is asked about each path that would change; a reason keeps
         it. Raises ``RestoreRefused`` with nothing changed.
         """
-        place, target, backend = self._found(workspace, ref)
-        restoring = Restoring(target.id, tuple(paths))
-        return self._roll_back(place, backend, Rollback(target, restoring, Options(times, setuid), keep=keep))
+        return self._roll_back(*self._first(workspace, ref, paths, times=times, setuid=setuid, keep=keep))
 
     def undo(self, workspace: PathLike, *, times: bool = False) -> results.Restored:
         """Take the last restore back; what was edited since then is kept. Raises ``RestoreRefused``."""
-        return self._take_back(workspace, "undo", Options(times))
+        return self._roll_back(*self._last(workspace, "undo", times=times))
 
     def redo(self, workspace: PathLike, *, times: bool = False) -> results.Restored:
         """Take the last undo back. Raises ``RestoreRefused``."""
-        return self._take_back(workspace, "redo", Options(times))
+        return self._roll_back(*self._last(workspace, "redo", times=times))
 
     def plan_undo(self, workspace: PathLike) -> Plan:
         """What ``undo`` would do now."""
-        return self._plan_back(workspace, "undo")
+        return self._preview(*self._last(workspace, "undo"))
 
     def plan_redo(self, workspace: PathLike) -> Plan:
         """What ``redo`` would do now."""
-        return self._plan_back(workspace, "redo")
+        return self._preview(*self._last(workspace, "redo"))
 
     def finish_restore(self, workspace: PathLike) -> results.Restored:
         """Finish a restore that was interrupted; what was edited since it began is kept. Raises ``RestoreRefused``."""
@@ -85,6 +89,24 @@ class Restores(Looking):
         place, underway = self._interrupted(workspace)
         return self._preview(place, *self._aborting(place, underway))
 
+    def _first(
+        self,
+        workspace: PathLike,
+        ref: str,
+        paths: Sequence[str],
+        *,
+        times: bool = False,
+        setuid: bool = False,
+        keep: Keep = keep_nothing,
+    ) -> tuple[Place, Backend, Rollback]:
+        """A restore that nothing was before."""
+        from hermes_checkpoints.carrying import Options
+        from hermes_checkpoints.rollback import Rollback
+
+        place, target, backend = self._found(workspace, ref)
+        restoring = Restoring(target.id, tuple(paths))
+        return place, backend, Rollback(target, restoring, Options(times, setuid), keep=keep)
+
     def _interrupted(self, workspace: PathLike) -> tuple[Place, Underway]:
         place = self._opener.place(workspace)
         self._told.add(place.workspace)  # whoever asks for it knows
@@ -94,6 +116,9 @@ class Restores(Looking):
         return place, underway
 
     def _finishing(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
+        from hermes_checkpoints.carrying import Options
+        from hermes_checkpoints.rollback import Rollback
+
         ends = self._ends(place, underway)
         options = Options(underway.times, underway.setuid)
         restoring = Restoring(ends[1].snapshot, underway.restoring.paths, CONTINUE, ends[0].snapshot)
@@ -102,14 +127,18 @@ class Restores(Looking):
         )
 
     def _aborting(self, place: Place, underway: Underway) -> tuple[Backend, Rollback]:
+        from hermes_checkpoints.rollback import Rollback
+
         ends = self._ends(place, underway)
         restoring = Restoring(ends[0].snapshot, underway.restoring.paths, ABORT, ends[0].snapshot)
         return ends[0].backend, Rollback(
-            _snapshot(ends[0]), restoring, Options(), ends, unfinished=True, resumes=underway
+            _snapshot(ends[0]), restoring, references=ends, unfinished=True, resumes=underway
         )
 
     def _ends(self, place: Place, underway: Underway) -> tuple[Held, Held]:
         """The states that an interrupted restore lies between: before it, and its target."""
+        from hermes_checkpoints.rollback import held_in
+
         before, after = underway.dates
         return (
             held_in(self._opener.holders(place), underway.safety, before),
@@ -117,9 +146,13 @@ class Restores(Looking):
         )
 
     def _preview(self, place: Place, backend: Backend, asked: Rollback) -> Plan:
+        from hermes_checkpoints.rollback import preview
+
         return preview(backend, self._opener.saves(place, backend), self.settings.scope, asked)
 
     def _roll_back(self, place: Place, backend: Backend, asked: Rollback) -> results.Restored:
+        from hermes_checkpoints.rollback import roll_back
+
         declined = why_declined(place.workspace, home=home_directory(os.environ), store=self.settings.base)
         if declined is not None:
             raise RestoreRefused(f"{place.workspace} is not restored: {declined}. Nothing was changed.")
@@ -144,13 +177,11 @@ class Restores(Looking):
             if last is None or last.id != asked.target.id:
                 raise RestoreRefused(f"somebody else restored {place.workspace} meanwhile. Nothing was changed.")
 
-    def _take_back(self, workspace: PathLike, action: str, options: Options) -> results.Restored:
-        return self._roll_back(*self._last(workspace, action, options))
+    def _last(self, workspace: PathLike, action: str, *, times: bool = False) -> tuple[Place, Backend, Rollback]:
+        """Taking the last restore, or the last undo, back."""
+        from hermes_checkpoints.carrying import Options
+        from hermes_checkpoints.rollback import Rollback, held_in
 
-    def _plan_back(self, workspace: PathLike, action: str) -> Plan:
-        return self._preview(*self._last(workspace, action, Options()))
-
-    def _last(self, workspace: PathLike, action: str, options: Options) -> tuple[Place, Backend, Rollback]:
         place = self._opener.place(workspace)
         safety = (undoable if action == "undo" else redoable)(self.list(place.workspace))
         if safety is None or (last := safety.note.restoring) is None:
@@ -159,7 +190,7 @@ class Restores(Looking):
         restored = held_in(self._opener.holders(place), last.target)
         underway, restoring = Journal(place).read(), Restoring(safety.id, last.paths, action)
         unfinished = underway is not None and underway.dates[0] == safety.created_ns
-        return place, backend, Rollback(safety, restoring, options, (restored,), unfinished=unfinished)
+        return place, backend, Rollback(safety, restoring, Options(times), (restored,), unfinished=unfinished)
 
 
 def _snapshot(held: Held) -> Snapshot:

@@ -1,44 +1,40 @@
 """What the engine answers. Answers are values; only failures are exceptions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Fitness, LeftOut, Snapshot, Stats, Usage
 from hermes_checkpoints.policy.budget import Archive, Removal, Standing
 from hermes_checkpoints.policy.retention import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A snapshot was taken."""
 
     snapshot: Snapshot
     left_out: Sequence[LeftOut] = ()
-    stats: Stats = field(default=Stats())
+    stats: Stats = Stats()
     notice: str = ""
     """For people to read: the backend that was asked for falls short here (said once a workspace), or
     something went for room that nobody would expect to go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(NamedTuple):
     """Nothing a restore would bring back has changed since ``latest``; none was needed."""
 
     latest: Snapshot
     left_out: Sequence[LeftOut] = ()
-    stats: Stats = field(default=Stats())
+    stats: Stats = Stats()
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyThisTurn:
+class AlreadyThisTurn(NamedTuple):
     """The workspace was looked at in this turn before; the tree was not walked again."""
 
     workspace: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(NamedTuple):
     """The directory is not one we protect; nothing was read."""
 
     workspace: Path
@@ -48,16 +44,14 @@ class Declined:
 SnapshotOutcome = Taken | Unchanged | AlreadyThisTurn | Declined
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A path and what was the matter with it."""
 
     path: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(NamedTuple):
     """What a restore did; paths are relative to the workspace."""
 
     snapshot: Snapshot
@@ -76,8 +70,7 @@ class Restored:
     """Why it ended before everything was tried (a full disk, say): then it can be finished later, or aborted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(NamedTuple):
     """A restore that was begun, and neither finished nor taken back."""
 
     workspace: Path
@@ -95,8 +88,7 @@ class Interrupted:
     """Why it stopped; empty when it was killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One snapshot in figures."""
 
     snapshot: Snapshot
@@ -108,8 +100,7 @@ class Shown:
     left_out: Sequence[LeftOut] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileDiff:
+class FileDiff(NamedTuple):
     """How one path differs, from the snapshot to the workspace."""
 
     path: str
@@ -121,8 +112,7 @@ class FileDiff:
     binary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BackendReport:
+class BackendReport(NamedTuple):
     """An installed backend, as ``backends`` lists it."""
 
     name: str
@@ -134,8 +124,7 @@ class BackendReport:
     """Whether it can serve the directory asked about; ``None`` when it does not load."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Which backend new snapshots of a workspace go to, and why."""
 
     name: str
@@ -144,8 +133,7 @@ class Choice:
     """What a person should know: the backend works here, but not as it is meant to."""
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotStatus:
+class SnapshotStatus(NamedTuple):
     """What one snapshot takes."""
 
     snapshot: Snapshot
@@ -155,8 +143,7 @@ class SnapshotStatus:
     """Of the pin that keeps it; ``None`` when it is not pinned."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceStatus:
+class WorkspaceStatus(NamedTuple):
     """A workspace that the store knows."""
 
     workspace: Path
@@ -170,8 +157,7 @@ class WorkspaceStatus:
     """Bytes that forgetting all of its snapshots gives back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
+class Forgotten(NamedTuple):
     """Snapshots of one workspace that were forgotten for one reason."""
 
     when: float
@@ -184,8 +170,7 @@ class Forgotten:
     """Nobody would expect it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """The store as a whole, measured."""
 
     store: Path
@@ -216,8 +201,7 @@ class Status:
         return self.beside + sum(archive.size for archive in self.archives)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(NamedTuple):
     """What came of a plan to prune."""
 
     done: Sequence[Removal]
@@ -225,8 +209,7 @@ class Pruned:
     """What stayed, and why: somebody is at work in the workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
+class Reclaimed(NamedTuple):
     """What getting space back came to."""
 
     before: int
@@ -241,8 +224,7 @@ class Reclaimed:
     """Snapshots that were forgotten for it; ``Status.forgotten`` says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
+class Purged(NamedTuple):
     """What taking a path out of every snapshot came to."""
 
     path: str
@@ -256,8 +238,7 @@ class Purged:
     """Whether it is in the workspace: then the next snapshot will hold it again, unless a rule leaves it out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(NamedTuple):
     """What an export laid out."""
 
     files: int

@@ -78,11 +78,11 @@ def preview(
     """
     target, paths = asked.target, asked.restoring.paths
     if is_foreign(backend) and Capability.STORES_LARGE_FILES_FREELY in saving.capabilities:
-        scope = replace(scope, max_file_size=0)  # as the safety snapshot will see the workspace
+        scope = scope._replace(max_file_size=0)  # as the safety snapshot will see the workspace
     live = _live_changes(backend, scope, target)
     too_large = (one.path for one in live if one.before == Entry.left_out(Reason.TOO_LARGE))
     if grown := _grown(backend, target, paths, too_large):
-        scope = replace(scope, anyway=grown)
+        scope = scope._replace(anyway=grown)
         live = _live_changes(backend, scope, target)
     if not asked.references:  # undo is right to find nothing where both the restore and somebody since removed a path
         _must_exist(backend, target, paths, live)
@@ -115,7 +115,7 @@ def roll_back(
         safety = _save_first(saving, scope, restoring, progress, growing)
         held = (left.path for left in safety.left_out if left.reason is Reason.TOO_LARGE)
         if grown := _grown(backend, target, restoring.paths, held, asked.keep):
-            safety = _save_those_too(saving, replace(scope, anyway=grown), restoring, progress, growing, safety)
+            safety = _save_those_too(saving, scope._replace(anyway=grown), restoring, progress, growing, safety)
         present = Held(saving, safety.latest.id)
         changes = _towards(backend, across.changes(present, Held(backend, target.id)))
         keep = _keeping(backend, asked, scope, changes, present)

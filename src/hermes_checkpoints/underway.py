@@ -75,7 +75,8 @@ class Journal:
     def write(self, underway: Underway) -> None:
         """Note what is begun, durably. Raises ``StoreError``."""
         private_directory(self._directory)
-        publish(self._path, _sealed(asdict(underway)), scratch=self._directory)
+        document = asdict(underway) | {"restoring": underway.restoring._asdict()}
+        publish(self._path, _sealed(document), scratch=self._directory)
 
     def opened(self, directory: str, mode: int) -> None:
         """Note the mode of a directory that is going to be made writable."""

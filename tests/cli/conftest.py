@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from commandline import add_snapshots
-from hermes_checkpoints.cli import main
+from hermes_checkpoints.cli.program import main
 
 
 class Ran(NamedTuple):

@@ -14,7 +14,7 @@ from commandline import COMMAND, on_a_terminal
 from hermes_checkpoints.bench import SCENARIOS
 from hermes_checkpoints.bench.scratch import PREFIX
 from hermes_checkpoints.cli import codes
-from hermes_checkpoints.cli import main as command
+from hermes_checkpoints.cli.program import main as command
 from hermes_checkpoints.testing.witness import difference, picture, stamps
 from test_write_a_backend import _BACKEND, _ENTRY_POINTS, _HOOK, MODULE
 
@@ -254,7 +254,7 @@ def test_what_a_killed_bench_left_goes_with_the_next_one_and_what_is_in_use_stay
 
 def test_a_hook_does_not_pay_for_the_bench(workspace):
     program = (
-        "import sys; from hermes_checkpoints.cli import main; assert main(['snapshot']) == 0;"
+        "import sys; from hermes_checkpoints.cli.program import main; assert main(['snapshot']) == 0;"
         "print([name for name in sys.modules if name.startswith('hermes_checkpoints.bench')])"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

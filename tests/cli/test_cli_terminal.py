@@ -99,7 +99,7 @@ def test_output_that_could_not_be_written_is_not_called_success(run, workspace):
 def test_a_hook_pays_for_nothing_it_does_not_use(run, workspace):
     run("snapshot")
     program = (
-        "import sys; from hermes_checkpoints.cli import main; assert main(['snapshot']) == 0;"
+        "import sys; from hermes_checkpoints.cli.program import main; assert main(['snapshot']) == 0;"
         "print(sorted({'rich', 'difflib', 'datetime', 'importlib.resources', 'asyncio'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from dataclasses import replace
 
 from hermes_checkpoints.contract import Kind, Restoring, Stamp, WorkspaceError
 from hermes_checkpoints.kit import encode_node, id_of
@@ -22,7 +21,7 @@ class LeavesATrace(MemoryBackend):
 @must_fail("test_a_path_that_is_to_be_held_anyway_is_held_and_others_of_its_size_are_not")
 class HearsOfNoExceptions(MemoryBackend):
     def save(self, scope, note, *more):
-        return super().save(replace(scope, anyway=frozenset()), note, *more)
+        return super().save(scope._replace(anyway=frozenset()), note, *more)
 
 
 class NormalisingBatch(MemoryBatch):
@@ -88,13 +87,13 @@ class ReadsTheLiveFile(MemoryBackend):
 @must_fail("test_nothing_changed_is_an_answer")
 class AlwaysTakes(MemoryBackend):
     def save(self, scope, note, *more):
-        return super().save(scope, replace(note, restoring=note.restoring or Restoring("a" * 40)), *more)
+        return super().save(scope, note._replace(restoring=note.restoring or Restoring("a" * 40)), *more)
 
 
 @must_fail("test_a_safety_snapshot_is_taken_although_nothing_changed")
 class TakesNoSafetySnapshot(MemoryBackend):
     def save(self, scope, note, *more):
-        return super().save(scope, replace(note, restoring=None), *more)
+        return super().save(scope, note._replace(restoring=None), *more)
 
 
 @must_fail("test_nothing_changed_writes_nothing_that_grows_with_the_tree")
@@ -138,11 +137,11 @@ class CountsDirectoriesAsFiles(MemoryBackend):
     def save(self, scope, note, *more):
         saved = super().save(scope, note, *more)
         held = sum(1 for _, entry in self.entries(saved.latest.id) if entry.held) - 1
-        return replace(saved, snapshot=saved.snapshot and replace(saved.snapshot, files=held))
+        return saved._replace(snapshot=saved.snapshot and saved.snapshot._replace(files=held))
 
 
 @must_fail("test_a_stamp_is_of_the_moment_of_the_save")
 class StampsLate(MemoryBackend):
     def save(self, scope, note, *more):
         saved = super().save(scope, note, *more)
-        return replace(saved, stamp=lambda path: Stamp.of((self.place.workspace / path).lstat()))
+        return saved._replace(stamp=lambda path: Stamp.of((self.place.workspace / path).lstat()))

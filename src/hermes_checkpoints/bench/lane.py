@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -96,7 +95,7 @@ class Lane:
         os.sync()
         self.engine.close()
         limit = self._scope.max_file_size
-        self._scope = replace(self._scope, max_file_size=limit and max(limit, self._big))
+        self._scope = self._scope._replace(max_file_size=limit and max(limit, self._big))
         self.engine = self._opened()
         outcome = self.engine.snapshot(self.tree)
         assert isinstance(outcome, Taken | Unchanged)

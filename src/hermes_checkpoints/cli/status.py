@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def status(asked: Namespace, engine: Engine, screen: Screen) -> int:
     with screen.working("Measuring"):
         told = engine.upkeep.status()
     if asked.dir is not None:
-        told = replace(told, workspaces=[_of(told, Path(os.path.realpath(asked.dir)))])
+        told = told._replace(workspaces=[_of(told, Path(os.path.realpath(asked.dir)))])
     if screen.json:
         screen.document(_document(told))
     elif screen.terminal:

@@ -3,9 +3,9 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 from hermes_checkpoints.contract.trees import LeftOut, Stamp
 
@@ -49,8 +49,7 @@ class Suitability(Enum):
     IDEAL = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Fitness:
+class Fitness(NamedTuple):
     """Whether a backend can serve a place, and a sentence that says why."""
 
     suitability: Suitability
@@ -61,8 +60,7 @@ class Fitness:
         return self.suitability is not Suitability.UNUSABLE
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A workspace and the store that its snapshots go to; both absolute and resolved."""
 
     store: Path
@@ -75,8 +73,7 @@ class Place:
         return hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What belongs to a snapshot."""
 
     excludes: tuple[str, ...] = DEFAULT_EXCLUDES
@@ -87,8 +84,7 @@ class Scope:
     """Paths that are held whatever their size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restoring:
+class Restoring(NamedTuple):
     """Written into a safety snapshot: the restore that it protects against.
 
     ``undo`` and ``redo`` are computed from these, so no second record exists
@@ -105,8 +101,7 @@ class Restoring:
     """Of those two: the safety snapshot of the restore that was interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What the caller says about a snapshot."""
 
     reason: str = ""
@@ -116,8 +111,7 @@ class Note:
     """Set on safety snapshots. They are published even when nothing changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One saved state of a workspace. Nothing in it ever changes."""
 
     id: str
@@ -139,8 +133,7 @@ class Snapshot:
         return self.id[:10]
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """What taking a snapshot did."""
 
     files: int = 0
@@ -175,22 +168,20 @@ def unbounded(size: int) -> None:
     """The growth of a store that may take whatever it needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """The outcome of ``Backend.save``."""
 
     snapshot: Snapshot | None
     """``None`` when nothing changed since ``latest``."""
     latest: Snapshot
     """The snapshot that now describes the workspace: the new one, or the one before."""
-    left_out: Sequence[LeftOut] = field(default=())
-    stats: Stats = field(default=Stats())
-    stamp: Callable[[str], Stamp | None] = field(default=lambda path: None, repr=False, compare=False)
+    left_out: Sequence[LeftOut] = ()
+    stats: Stats = Stats()
+    stamp: Callable[[str], Stamp | None] = lambda path: None
     """The stat of a file (or link) as this save saw it: a restore leaves alone what has moved since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Disk space of a store, in bytes."""
 
     apparent: int
@@ -199,8 +190,7 @@ class Usage:
     """What would come back if the store were removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """Something stored that does not come back as it was stored."""
 
     snapshot: str
@@ -223,8 +213,7 @@ class Mending(StrEnum):
     """Nothing of it can be read: taken out of the way, and kept aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(NamedTuple):
     """One thing that a repair did, or would do."""
 
     what: Mending

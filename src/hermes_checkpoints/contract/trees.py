@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
@@ -121,8 +120,7 @@ class NewFile(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A path that differs between two trees; ``None`` where a tree has nothing there.
 
     Of a directory that is only in one tree, the directory comes first and then
@@ -135,8 +133,7 @@ class Change:
     after: Entry | None
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A path inside the workspace that a snapshot does not hold."""
 
     path: str

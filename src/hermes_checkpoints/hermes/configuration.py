@@ -71,7 +71,7 @@ def settings_for(
     if max_total_size_mb is not None:
         limits = replace(limits, max_total_size=max_total_size_mb * MB)
     if max_file_size_mb is not None:
-        scope = replace(scope, max_file_size=max_file_size_mb * MB)
+        scope = scope._replace(max_file_size=max_file_size_mb * MB)
     return replace(settings, limits=limits, scope=scope)
 
 

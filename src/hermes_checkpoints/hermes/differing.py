@@ -1,7 +1,6 @@
 """Differences in text, as git prints them and a terminal can take them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from hermes_checkpoints.results import FileDiff
 from hermes_checkpoints.wording import counted, harmless
@@ -15,7 +14,7 @@ def in_words(diffs: Iterable[FileDiff]) -> tuple[str, str]:
     """Differences as git prints them: the figures of each file, and the unified diff."""
     rows, pieces, size = [], [], 0
     for diff in diffs:
-        rows.append(replace(diff, text=b""))
+        rows.append(diff._replace(text=b""))
         size += len(diff.text)
         if size <= _MOST_TEXT:
             pieces.append(diff.text)

@@ -216,7 +216,7 @@ def _give_back(opener: Opener, upkeep: Upkeep, counts: Counts) -> int:
     most = opener.settings.limits.max_total_size
     plan = upkeep.plan(retention_days=0, orphans=False) if most else Pruning((), 0, 0)
     expected = [removal for removal in plan.removals if not removal.loud]
-    pruned, reclaimed = upkeep.prune(replace(plan, removals=expected))
+    pruned, reclaimed = upkeep.prune(plan._replace(removals=expected))
     for trouble in (*(f"{one.path}: {one.reason}" for one in pruned.failed), *reclaimed.troubles):
         counts.failed(trouble)
     return max(reclaimed.before - reclaimed.after, 0)

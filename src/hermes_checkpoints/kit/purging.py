@@ -1,7 +1,6 @@
 """Snapshots replaced by ones that hold less: a path that was purged, or what was lost to damage."""
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
-from dataclasses import replace
 
 from hermes_checkpoints.contract import Entry, Kind, Note, Progress, Reason, Snapshot
 
@@ -63,7 +62,7 @@ def renamed(note: Note, new_ids: Mapping[str, str]) -> Note:
         return note
     assert note.restoring is not None
     target, resumes = (new_ids.get(one, one) for one in (note.restoring.target, note.restoring.resumes))
-    return replace(note, restoring=replace(note.restoring, target=target, resumes=resumes))
+    return note._replace(restoring=note.restoring._replace(target=target, resumes=resumes))
 
 
 def _named(note: Note) -> set[str]:

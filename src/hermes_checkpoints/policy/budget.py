@@ -4,9 +4,10 @@ Pure: decided from values, then shown, then done.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Snapshot
 from hermes_checkpoints.policy.retention import Limits, verdicts
@@ -25,8 +26,7 @@ class Standing(Enum):
     """Not to be seen, and no evidence that it is gone: a volume that is not mounted, a share that does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """One workspace's snapshots."""
 
     workspace: Path
@@ -36,7 +36,7 @@ class Holding:
     units: Sequence[Sequence[Snapshot]]
     """Newest first; the snapshots of a unit can only be forgotten together."""
     pinned: frozenset[str] = frozenset()
-    protected: Mapping[str, str] = field(default_factory=dict)
+    protected: Mapping[str, str] = MappingProxyType({})
     """What undo leans on."""
 
     @property
@@ -44,8 +44,7 @@ class Holding:
         return [snapshot for unit in self.units for snapshot in unit]
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """Repositories from before Hermes's second format, moved out of the way."""
 
     path: Path
@@ -53,8 +52,7 @@ class Archive:
     mtime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """One thing that goes: snapshots of a workspace, or an archive."""
 
     reason: str
@@ -76,8 +74,7 @@ class Removal:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Pruning:
+class Pruning(NamedTuple):
     """A plan; carrying it out forgets exactly this."""
 
     removals: Sequence[Removal]

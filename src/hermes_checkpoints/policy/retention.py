@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Snapshot
 from hermes_checkpoints.policy.history import redoable, undoable
@@ -37,8 +38,7 @@ class Limits:
                 raise ValueError(f"{name} cannot be negative, and is {getattr(self, name)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a snapshot is kept, and why."""
 
     snapshot: Snapshot

@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, Capability, Kind, Note, Place, Restoring, Saved, Scope
@@ -126,7 +125,7 @@ class Scoping(Fixtures):
             (workspace / name).write_bytes(os.urandom(_LIMIT + 1))
         scope = Scope(max_file_size=_LIMIT)
         left_out = _named(backend, backend.save(scope, Note()))
-        anyway = backend.save(replace(scope, anyway=frozenset({"dir/wanted"})), Note(restoring=Restoring("0" * 40)))
+        anyway = backend.save(scope._replace(anyway=frozenset({"dir/wanted"})), Note(restoring=Restoring("0" * 40)))
         assert backend.entry(anyway.latest.id, "dir/wanted").size == _LIMIT + 1
         assert _named(backend, anyway) == {path: why for path, why in left_out.items() if path != "dir/wanted"}
         again = _named(backend, backend.save(scope, Note(restoring=Restoring("0" * 40))))

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Growing, Place, Progress, StoreError, silent
@@ -112,7 +111,7 @@ class Budget:
         pruned, reclaimed = self._room.make(share, last_resort, above=above, wait=wait, until=until, progress=progress)
         for sentence in loud(pruned.done):
             self._say(sentence)
-        return replace(reclaimed, forgotten=sum(len(removal.snapshots) for removal in pruned.done))
+        return reclaimed._replace(forgotten=sum(len(removal.snapshots) for removal in pruned.done))
 
     def _saved(self, backend: Backend, save: Callable[[Growing], T]) -> T:
         full_before = False

@@ -4,8 +4,8 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hermes_checkpoints.across import is_foreign
 from hermes_checkpoints.contract import Backend, BackendError, Place, Snapshot, StoreRefused
@@ -19,8 +19,7 @@ from hermes_checkpoints.upkeep.standing import standing
 log = logging.getLogger("hermes_checkpoints")
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """The snapshots of a store; taken without any lock, so it is true of a moment ago."""
 
     parts: Mapping[str, Backend]

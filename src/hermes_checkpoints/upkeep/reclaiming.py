@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from hermes_checkpoints.contract import Backend, Progress, StoreBusy, StoreError, silent
@@ -80,4 +79,4 @@ def reclaim_all(
         ledger.measured(name, ledger.count(name), size)
     with suppress(OSError):  # counts that nothing stands for any more are harmless
         ledger.keep({*inventory.parts, "archives", "beside", *os.listdir(store)})
-    return replace(done, before=done.before + kept + beside, after=done.after + kept + beside)
+    return done._replace(before=done.before + kept + beside, after=done.after + kept + beside)

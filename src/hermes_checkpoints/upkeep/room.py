@@ -5,7 +5,6 @@ import math
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from hermes_checkpoints.contract import Progress, silent
@@ -84,7 +83,7 @@ class Room:
             last = self._reclaimed(inventory, until, progress)
             if last.complete and last.after > max(allowed, int(above * self._limits.max_total_size)):
                 last = self._reclaimed(inventory, until, progress, thorough=True)
-            return pruned, replace(last, before=first.before)
+            return pruned, last._replace(before=first.before)
 
     @property
     def _limited(self) -> bool:

@@ -100,7 +100,7 @@ class Upkeep:
         pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)
         store = self._opener.settings.store
         done = reclaim_all(self._inventory(), store, self.budget.ledger, progress=self._progress)
-        return pruned, replace(done, before=before + space_beside(store))
+        return pruned, done._replace(before=before + space_beside(store))
 
     def maintain(self, seconds: float | None = None, *, background: bool = False) -> Reclaimed:
         """Get the space of what was forgotten back, and forget more where the store still exceeds its budget.
@@ -123,7 +123,7 @@ class Upkeep:
             troubles.append(str(error))
         share, above, wait = (LOW, START, 0.0) if background else (STALL, 1.0, self._wait)
         done = self.budget.make_room(share, above=above, wait=wait, until=until, progress=self._progress)
-        return replace(done, complete=done.complete and not troubles, troubles=(*troubles, *done.troubles))
+        return done._replace(complete=done.complete and not troubles, troubles=(*troubles, *done.troubles))
 
     def forget(self, snapshots: Sequence[Snapshot]) -> None:
         """Forget snapshots of one workspace at once; their space comes back in the background.
