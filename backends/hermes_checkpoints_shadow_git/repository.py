@@ -3,8 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -117,7 +115,7 @@ class Repository:
         Raises ``OSError`` and ``StoreError``.
         """
         quarantine = private_directory(self.quarantine)
-        token = secrets.token_hex(4)
+        token = os.urandom(4).hex()
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 path.rename(quarantine / f"{prefix}{path.stem}-{token}{path.suffix}")
@@ -186,7 +184,8 @@ class TemporaryFile:
         self.path = os.fspath(directory)
         try:
             _make_directory(directory)
-            handle, self.path = tempfile.mkstemp(dir=directory, prefix=prefix)
+            self.path = os.path.join(directory, f"{prefix}{os.urandom(8).hex()}")
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._file = os.fdopen(handle, "wb", buffering=1 << 20)
             os.fchmod(handle, 0o400)
         except OSError as error:

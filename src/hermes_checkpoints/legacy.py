@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +62,8 @@ def remove_archives(base: Path, paths: Iterable[Path]) -> None:
     Raises ``CheckpointError`` for anything that is no archive of this base,
     symlinks included, before any is removed; ``StoreError`` when one cannot be.
     """
+    import shutil  # 3 ms; every command imports this module
+
     wanted = list(paths)
     for path in wanted:
         if path.parent != base or not path.name.startswith(_PREFIX) or not _is_archive(path, missing=True):

@@ -8,7 +8,6 @@ snapshots. It is written and removed under the workspace's lock.
 import json
 import logging
 import os
-import secrets
 import stat
 import time
 from collections.abc import Mapping
@@ -52,7 +51,7 @@ class Underway:
 
 def fresh_token() -> str:
     """What the names of one restore's unfinished files have in common."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 class Journal:

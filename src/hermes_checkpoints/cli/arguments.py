@@ -9,6 +9,7 @@ at every tool call.
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, NoReturn
 
 from hermes_checkpoints.cli import codes
@@ -104,11 +105,15 @@ class _Parser(argparse.ArgumentParser):
             usage=usage,
             description=description,
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=partial(argparse.HelpFormatter, width=80),  # else each option asks for the terminal's
             allow_abbrev=False,
         )
         for option, settings in EVERYWHERE.items():
             self.add_argument(option, **settings)
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}\n{self.format_usage().rstrip()}")

@@ -6,8 +6,8 @@ neither holds is never touched.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from hermes_checkpoints.contract import Change, Entry, Kind, Reason, Snapshot, ancestors, within
 
@@ -24,8 +24,7 @@ class Action(Enum):
     """It differs and stays as it is, for the reason given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One path and what happens to it."""
 
     action: Action
@@ -47,8 +46,7 @@ def keep_nothing(change: Change) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The steps of a restore, in path order, a directory before what is in it."""
 
     target: Snapshot
@@ -97,7 +95,7 @@ def make_plan(
         step = _step(change)
         reason = keep(change) if step is not None and step.action is not Action.KEEP else None
         if step is not None and reason is not None:
-            step = replace(step, action=Action.KEEP, reason=reason)
+            step = step._replace(action=Action.KEEP, reason=reason)
         if step is not None and step.action is Action.KEEP and _closed(change):
             closed = path + "/"
         if step is not None:
@@ -160,4 +158,4 @@ def _spare_above(steps: dict[str, Step], path: str) -> None:
             continue
         became_other = step.after is not None and step.after.kind is not Kind.DIR
         if step.action is Action.DELETE or became_other:
-            steps[above] = replace(step, action=Action.KEEP, reason=f"it is not empty: {path} stays")
+            steps[above] = step._replace(action=Action.KEEP, reason=f"it is not empty: {path} stays")

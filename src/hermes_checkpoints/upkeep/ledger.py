@@ -7,7 +7,6 @@ reclaim measures anew. A lost file only means that the next reclaim measures.
 """
 
 import os
-import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -104,7 +103,7 @@ class Ledger:
             now = self.count(part) or before
             since = max(now.size - before.size, 0)  # a second measurement meanwhile: nothing is counted twice for long
             turnover = max(now.turnover - before.turnover, 0)
-            self._write(part, Count(size + since, size, turnover, secrets.token_hex(4)))
+            self._write(part, Count(size + since, size, turnover, os.urandom(4).hex()))
 
     def keep(self, parts: Collection[str]) -> None:
         """Drop the counts of all other parts: of backends that are gone, and homes that are elsewhere now."""

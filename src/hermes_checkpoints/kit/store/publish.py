@@ -4,7 +4,6 @@ import ctypes
 import fcntl
 import os
 import re
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,7 +65,7 @@ def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True
     ``scratch`` is a directory on the same filesystem that only the caller
     writes to. Raises ``StoreError`` with nothing changed.
     """
-    beside = scratch / f"{secrets.token_hex(8)}.new"  # pids repeat across containers
+    beside = scratch / f"{os.urandom(8).hex()}.new"  # pids repeat across containers
     try:
         with _being_made(beside) as fd:
             view = memoryview(content)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +24,8 @@ def empty_scratch(directory: Path) -> None:
     with suppress(OSError):
         for entry in list(os.scandir(directory)):
             if entry.is_dir(follow_symlinks=False):
+                import shutil  # 3 ms that few takes need
+
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
@@ -41,6 +42,8 @@ def take_away(path: Path, target: Path) -> None:
         if error.errno not in NO_ROOM:
             raise
         if path.is_dir() and not path.is_symlink():
+            import shutil
+
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
