@@ -66,6 +66,7 @@ def grounds(kinds: list[str], directory: Path | None) -> Iterator[Ground]:
         if name.startswith(("HERMES_", "GIT_", "XDG_")):
             del os.environ[name]
     os.environ["HERMES_CHECKPOINT_BACKGROUND"] = "0"  # what gives space back would run beside what is measured next
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs has been compiled
     if directory is not None:
         with scratch(directory) as root:
             yield Ground(_kind(root), root, _clones(root))

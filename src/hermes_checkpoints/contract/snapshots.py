@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from enum import Enum, StrEnum, auto
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +71,12 @@ class Place(NamedTuple):
     @property
     def workspace_id(self) -> str:
         """First 16 hex digits of the sha256 of the workspace's path."""
-        return hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
+        return _id_of(self.workspace)
+
+
+@lru_cache(maxsize=256)
+def _id_of(workspace: Path) -> str:
+    return hashlib.sha256(os.fsencode(workspace)).hexdigest()[:16]
 
 
 class Scope(NamedTuple):
