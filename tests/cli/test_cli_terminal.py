@@ -1,6 +1,7 @@
 """A terminal, a pipe, and what goes wrong with them."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,6 +95,23 @@ def test_output_that_could_not_be_written_is_not_called_success(run, workspace):
     assert process.returncode == codes.FAILED
     assert b"Traceback" not in process.stderr
     assert b"No space left" in process.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_an_error_that_could_not_be_written_has_its_code_all_the_same(run, workspace):
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run([*COMMAND, "--json", "show", "9"], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert process.returncode == codes.NOT_FOUND
+    assert b"Traceback" not in process.stderr
+
+
+def test_a_hook_without_standard_streams_takes_its_snapshot(run, workspace):
+    """What is opened next gets their numbers: a message must not end up in a file of the store."""
+    script = f'exec {shlex.join(COMMAND)} "$@" <&- >&- 2>&-'
+    ran = subprocess.run(["/bin/sh", "-c", script, "sh", "snapshot", "-m", "without"], timeout=60)
+    assert ran.returncode == codes.DONE
+    assert b"without" in run("list").out
+    assert run("verify").code == codes.DONE
 
 
 def test_a_hook_pays_for_nothing_it_does_not_use(run, workspace):

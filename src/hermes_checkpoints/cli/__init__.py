@@ -19,6 +19,7 @@ def run() -> NoReturn:
     :func:`hermes_checkpoints.cli.program.main`.
     """
     gc.set_threshold(_COLLECT_AFTER)
+    _open_closed_streams()
     from hermes_checkpoints.cli.program import main
 
     code = main()
@@ -26,3 +27,14 @@ def run() -> NoReturn:
         with suppress(OSError):
             stream.flush()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Have what is written to a stream that was closed beforehand go nowhere, instead of into a file of the store."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -118,7 +118,9 @@ def _code(error: Exception) -> int:
 def _failed(screen: Screen, code: int, kind: str, message: str) -> int:
     """Tell what went wrong: on standard error for people, and as the document for programs."""
     told = "\n".join(harmless(line) for line in message.splitlines())
-    screen.note(f"{PROGRAM}: {told}")
-    if screen.json:
-        screen.document({"error": {"kind": kind, "message": message}})
+    with suppress(OSError):  # nobody can be told; the code still says it
+        screen.note(f"{PROGRAM}: {told}")
+    with suppress(OSError):
+        if screen.json:
+            screen.document({"error": {"kind": kind, "message": message}})
     return code
