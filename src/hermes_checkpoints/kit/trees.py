@@ -115,7 +115,7 @@ class TreeBackend(StoredTrees):
             if watch is not None:
                 watch.done(memory.tree)
             stats = capture.stats(tree)
-            return Saved(snapshot, now, tuple(left_out(tree)), stats, lambda path: stamp_at(tree, path))
+            return Saved(snapshot, now, left_out(tree), stats, lambda path: stamp_at(tree, path))
 
     def watch(self) -> None:
         if self._watch is None and self._watchable:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hermes_checkpoints.contract import LeftOut, Progress, Reason, Scope, Stats, WorkspaceError, silent
@@ -190,16 +190,22 @@ class Capture:
             self.tally.changed += 1  # a file became a directory that cannot be entered
 
 
-def left_out(root: Seen) -> Iterator[LeftOut]:
-    """Every path that the tree says is not held, with the reason."""
+def left_out(root: Seen) -> tuple[LeftOut, ...]:
+    """Every path that the tree says is not held, with the reason; each subtree that stayed is asked once."""
     todo = [("", root)]
     while todo:
-        prefix, seen = todo.pop()
-        for name, reason in seen.out.items():
-            yield LeftOut(prefix + name, Reason(reason))
-        for name, (_, reason) in seen.pruned.items():
-            yield LeftOut(prefix + name, Reason(reason))
-        todo.extend((f"{prefix}{name}/", child) for name, child in seen.dirs.items() if child.left)
+        prefix, seen = todo[-1]
+        below = [(f"{prefix}{name}/", child) for name, child in seen.dirs.items() if child.left]
+        if first := [one for one in below if one[1].told is None]:
+            todo += first
+            continue
+        todo.pop()
+        names = [*seen.out.items(), *((name, reason) for name, (_, reason) in seen.pruned.items())]
+        told = [LeftOut(prefix + name, Reason(reason)) for name, reason in names]
+        for _, child in below:
+            told += child.told or ()
+        seen.told = tuple(told)
+    return root.told or ()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

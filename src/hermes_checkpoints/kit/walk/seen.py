@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from hermes_checkpoints.contract import Entry, Kind, Reason, Stamp
+from hermes_checkpoints.contract import Entry, Kind, LeftOut, Reason, Stamp
 from hermes_checkpoints.kit.walk.attributes import Xattrs
 from hermes_checkpoints.kit.walk.glance import FileItem, Glance
 
@@ -39,6 +39,7 @@ class Seen:
         "rules",
         "size",
         "stamp",
+        "told",
         "xattrs",
         "xattrs_of",
     )
@@ -69,6 +70,8 @@ class Seen:
         """The stored node that describes this directory; ``None``: none does."""
         self.files = self.folders = self.size = self.left = 0
         """Of everything below: files and links, directories, bytes, and names that are left out."""
+        self.told: tuple[LeftOut, ...] | None = None
+        """Those names, once somebody was told them."""
 
     def entry_of(self, item: Item) -> Entry:
         """The entry of a listed name that is not a directory."""
@@ -121,6 +124,7 @@ class Seen:
         for slot in self.__slots__:
             setattr(new, slot, getattr(self, slot))
         new.out, new.dirs, new.racy = dict(self.out), dict(self.dirs), set(self.racy)
+        new.told = None
         return new
 
     def entered(self) -> list[str]:
