@@ -95,11 +95,13 @@ class MemoryPack:
     disk_size: int = 0
     """What it and its index take on the disk."""
 
-    def add(self, oid: bytes, packed: bytes, crc: int) -> None:
+    def add(self, oid: bytes, packed: bytes, crc: int) -> int:
+        """Take an object in; how many bytes more the pack and its index will take on the disk."""
         self.entries.append((oid, crc, self.size))
         self.chunks.append(packed)
         self.size += len(packed)
-        self.disk_size = disk_size(self.size, len(self.entries))
+        before, self.disk_size = self.disk_size, disk_size(self.size, len(self.entries))
+        return self.disk_size - before
 
     def write(self, directory: Path) -> FinishedPack:
         file = TemporaryFile(directory, "pack-")

@@ -38,9 +38,18 @@ class PackIndexes:
     def refresh(self) -> None:
         """Have the next question list the packs."""
         with self._lock:
-            self._listed = None
-            # One that was damaged, or gone, may have been written anew: a pack of one content always has the same name.
-            self._indexes = {name: index for name, index in self._indexes.items() if index is not None}
+            self._doubt()
+
+    def list_now(self) -> None:
+        """List the packs, for questions to ``known``. Raises ``StoreError`` like ``in``."""
+        with self._lock:
+            self._doubt()
+            self._look()
+
+    def _doubt(self) -> None:
+        self._listed = None
+        # One that was damaged, or gone, may have been written anew: a pack of one content always has the same name.
+        self._indexes = {name: index for name, index in self._indexes.items() if index is not None}
 
     def reread(self) -> None:
         """Have the next question read every index again: one was damaged, and may have been made anew."""
@@ -58,12 +67,19 @@ class PackIndexes:
             return self._held(oid)
 
     def known(self, oid: bytes) -> Index | None:
-        """Like ``find``, as of the last listing: for readers, to whom a pack that vanished since says so itself."""
+        """Like ``find``, as of the last listing: for readers, to whom a pack that vanished since says so itself.
+
+        And for who stores, and holds the lock that keeps packs from vanishing:
+        of one that another process adds meanwhile, something is stored twice.
+        """
         with self._lock:
             return self._held(oid)
 
     def _held(self, oid: bytes) -> Index | None:
-        return self._small.get(oid) or next((index for index in self._large if oid in index), None)
+        index = self._small.get(oid)
+        if index is None and self._large:
+            return next((index for index in self._large if oid in index), None)
+        return index
 
     def packed_size(self, oid: bytes) -> int:
         """Bytes that an object takes in its pack and index; 0 when it is in none. Raises ``StoreError`` like ``in``."""
