@@ -44,6 +44,39 @@ def scan(fd: int, pruned: dict[str, tuple[bool, str]]) -> tuple[list[Item], list
     return listing, names
 
 
+def scan_new(fd: int) -> list[Item]:
+    """The listing of a directory that nobody has seen. Its files are named only: opening one tells its status.
+
+    But for rule files, so that one that is edited after it was read shows.
+    """
+    listing: list[Item] = []
+    add = listing.append
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            name = entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    add(name + "/")
+                elif entry.is_file(follow_symlinks=False) and name not in RULE_FILES:
+                    add(name)
+                else:
+                    add(item_of(name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+            except OSError:
+                add((name, 0, 0, 0, 0, 0))
+    return listing
+
+
+def look(fd: int, name: str) -> FileItem | None:
+    """What a listing would say of one name; ``None`` when it is gone."""
+    try:
+        status = status_of(fd, name)
+    except OSError:
+        return (name, 0, 0, 0, 0, 0)
+    return None if status is None else item_of(name, status)
+
+
 class Visit:
     """What was found in a directory: ``seen``, the ``rules`` inside it, and the directories ``to_enter``.
 
@@ -85,7 +118,8 @@ class Visit:
                     self._stayed(old, stamp)
                     return
         if listing is None:
-            listing, self.to_enter = scan(fd, self._old.pruned)
+            new = old is None and not taker.needs_paths
+            listing = scan_new(fd) if new else scan(fd, self._old.pruned)[0]
         self.seen = Seen()
         taker.tally.directories += 1
         self.seen.xattrs, self.seen.stamp = self._own_attributes(old, stamp)
@@ -135,7 +169,7 @@ class Visit:
     def _compare(self, listing: list[Item], name: str, rules: Rules) -> None:
         """Name by name, for a directory that is new or differs from what was seen."""
         seen, old = self.seen, self._old
-        files = {item[0]: item for item in listing if isinstance(item, tuple)}
+        files = {item[0]: item for item in listing if isinstance(item, tuple) and item[0] in RULE_FILES}
         seen.rule_files = (self._rule_file(0, files), self._rule_file(1, files))
         self.rules = rules.inside(name, seen.rule_files)
         seen.rules = self.rules.digest
@@ -167,12 +201,13 @@ class Visit:
         if reason is not None and name not in RULE_FILES:
             seen.pruned[name] = (False, reason)
             return name
-        item: FileItem
-        if isinstance(listed, str):  # was pruned by rules that have changed since
-            status = status_of(self._fd, name)
-            if status is None:
+        item: FileItem | None
+        if isinstance(listed, str):  # new, or was pruned by rules that have changed since
+            if self._old is _NEVER and (item := self._taker.take_new(self._fd, name, seen)):
+                return item
+            item = look(self._fd, name)
+            if item is None:
                 return None
-            item = item_of(name, status)
         else:
             item = listed
         if reason is not None:

@@ -81,10 +81,7 @@ class Taker:
                 reason = Reason.SPECIAL
             else:
                 self._batch.any_size = bool(self._anyway) and prefix + name in self._anyway
-                item = self._content(fd, item, seen, before)
-                self._pending.append((seen, item, before))
-                self.mark_racy(seen, item)
-                return item
+                return self._content(fd, name, item[2], seen, before)
         except FileNotFoundError:
             return None
         except Changed:
@@ -103,6 +100,17 @@ class Taker:
         self.tally.compare(before, seen.entry_of(item))
         return item
 
+    def take_new(self, fd: int, name: str, seen: Seen) -> FileItem | None:
+        """The same for what nobody has seen before, and is a file as the directory says; not where paths are needed.
+
+        ``None``, with nothing noted, when it cannot be had: look what it is, and ``take`` that.
+        """
+        self._batch.any_size = False
+        try:
+            return self._content(fd, name, 0, seen, None)
+        except (OSError, Changed, LeaveOut):
+            return None
+
     def _too_large(self, path: str, item: FileItem) -> bool:
         return bool(self._limit) and item[2] > self._limit and path not in self._anyway
 
@@ -114,20 +122,22 @@ class Taker:
         if self._racy(item):
             seen.racy.add(item[0])
 
-    def _content(self, fd: int, item: FileItem, seen: Seen, before: Entry | None) -> FileItem:
+    def _content(self, fd: int, name: str, size: int, seen: Seen, before: Entry | None) -> FileItem:
+        """Hand a file's content to the batch; the file as it was then. ``size`` is what it was, 0 if nobody looked."""
+        limit = 0 if self._batch.any_size else self._limit
+        if limit and size > limit:
+            raise LeaveOut(Reason.TOO_LARGE)
         self.tally.opened += 1
         if self.tally.opened % _REPORT_EVERY == 0:
             self._progress(self.tally.opened)
-        name, limit = item[0], 0 if self._batch.any_size else self._limit
         for _ in range(TRIES):
-            if limit and item[2] > limit:
-                raise LeaveOut(Reason.TOO_LARGE)
             source, status = opened(fd, name)  # no context manager: this is the loop that a first snapshot spends
             try:  # its time in, at some 25 us a file
                 item = item_of(name, status)
                 if limit and item[2] > limit:
-                    continue
-                if self._racy(item):  # a second write within the tick would leave the stamps as they are
+                    raise LeaveOut(Reason.TOO_LARGE)
+                racy = self._racy(item)
+                if racy:  # a second write within the tick would leave the stamps as they are
                     clock.let_a_tick_pass(item[4])
                 let_a_write_end(source)
                 xattrs = read_xattrs(source)
@@ -147,6 +157,9 @@ class Taker:
                 os.close(source)
             if xattrs:
                 seen.xattrs_of[name] = xattrs
+            if racy:
+                seen.racy.add(name)
+            self._pending.append((seen, item, before))
             return item
         raise Changed(name)
 
