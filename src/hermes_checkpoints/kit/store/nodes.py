@@ -25,6 +25,8 @@ Listed = tuple[str, str, int, bytes]
 No bytes for a header that is damaged.
 """
 _KINDS = {kind.value: kind for kind in Kind}
+# Members of an enumeration are slow to get at (0.1 us, their values 0.2), and a first snapshot asks for each file.
+_FILE, _DIR = Kind.FILE, Kind.DIR
 
 
 def _text(raw: bytes) -> str:
@@ -38,12 +40,12 @@ def _raw(text: str) -> bytes:
 def encode_node(entries: Mapping[str, Entry]) -> bytes:
     """The bytes of a directory; the same entries give the same bytes everywhere."""
     rows = []
-    for raw, entry in sorted((os.fsencode(name), entry) for name, entry in entries.items()):
-        kind = entry.kind
-        key = entry.key.hex() if kind in (Kind.FILE, Kind.DIR) else _text(entry.key)
-        row: list[object] = [kind.value, _text(raw), entry.mode, entry.mtime_ns, entry.size, key]
-        if entry.xattrs:
-            row.append(_encode_xattrs(entry.xattrs))
+    for raw, entry in sorted([(os.fsencode(name), entry) for name, entry in entries.items()]):
+        kind, mode, mtime_ns, size, key, xattrs = entry
+        text = key.hex() if kind is _FILE or kind is _DIR else _text(key)
+        row: list[object] = [kind._value_, _text(raw), mode, mtime_ns, size, text]
+        if xattrs:
+            row.append(_encode_xattrs(xattrs))
         rows.append(row)
     return json.dumps(rows, separators=(",", ":")).encode()
 
