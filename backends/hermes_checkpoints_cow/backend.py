@@ -46,7 +46,7 @@ from hermes_checkpoints_cow.space import live_files, measured
 from hermes_checkpoints_cow.storing import COMPARED, Storing
 from hermes_checkpoints_cow.vault import Vault
 
-FORMAT = 1
+FORMAT = 2
 VARIABLE = "HERMES_CHECKPOINT_COW_DIR"
 """Where clones go for workspaces on another filesystem than the store."""
 

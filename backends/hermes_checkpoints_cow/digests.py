@@ -7,7 +7,7 @@ not read: what it held when somebody first did stands in its batch, in a file
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 
 from hermes_checkpoints.contract import StoreDamaged
@@ -18,16 +18,27 @@ from hermes_checkpoints_cow.keys import DIGEST_SIZE
 from hermes_checkpoints_cow.opening import unreadable
 
 DIGESTS = "digests"
-_SEAL = b"blake2b "
+_SEAL = b"sha256 "
+
+
+class Digest:
+    """The digest of bytes that come one after another: the beginning of their sha256, which processors have."""
+
+    def __init__(self) -> None:
+        self._sha256 = sha256()
+        self.update = self._sha256.update
+
+    def digest(self) -> bytes:
+        return self._sha256.digest()[:DIGEST_SIZE]
 
 
 def digest_of(data: bytes) -> bytes:
-    return blake2b(data, digest_size=DIGEST_SIZE).digest()
+    return sha256(data).digest()[:DIGEST_SIZE]
 
 
 def digest_of_file(fd: int, pause: Callable[[], None] = lambda: None) -> bytes:
     """Of all that a file holds, wherever its offset is. ``pause`` is called after each block, and may raise."""
-    digest = blake2b(digest_size=DIGEST_SIZE)
+    digest = Digest()
     offset = 0
     while block := os.pread(fd, BLOCK, offset):
         digest.update(block)

@@ -23,13 +23,13 @@ class Hashing:
         self._working_bytes = 0
         self._done: dict[int, bytes] = {}
 
-    def add(self, number: int, data: bytes | None) -> None:
-        """Have the digest made; ``None`` when there is none to that number."""
+    def add(self, number: int, data: bytes | None) -> bytes:
+        """Have the digest made: it, or nothing when ``digests`` will tell. ``None``: that number has none."""
         if number in self._working:
             self._working_bytes -= self._working.pop(number)[0]
+        self._done.pop(number, None)
         if data is None or len(data) < _LARGE:
-            self._done[number] = b"" if data is None else digest_of(data)
-            return
+            return b"" if data is None else digest_of(data)
         while self._working and self._working_bytes + len(data) > _WAITING:
             self._collect()
         if self._pool is None:
@@ -38,6 +38,7 @@ class Hashing:
             self._pool = ThreadPoolExecutor(1, "cow")
         self._working[number] = len(data), self._pool.submit(digest_of, data)
         self._working_bytes += len(data)
+        return b""
 
     def _collect(self) -> None:
         number = next(iter(self._working))
@@ -46,7 +47,7 @@ class Hashing:
         self._done[number] = digest.result()
 
     def digests(self) -> dict[int, bytes]:
-        """All of them; empty where there is none."""
+        """All that ``add`` did not tell."""
         while self._working:
             self._collect()
         return self._done

@@ -24,7 +24,7 @@ class Own:
     number: int
     cloned: bool
     digest: bytes = b""
-    """blake2b of the bytes; empty for a large clone, which nobody read when it was stored."""
+    """Of the bytes (see ``digests``); empty for a large clone, which nobody read when it was stored."""
 
     def key(self) -> bytes:
         start = self.batch, b"c" if self.cloned else b"f", self.number
@@ -39,7 +39,7 @@ class Packed:
     offset: int
     length: int
     digest: bytes
-    """blake2b of the bytes."""
+    """Of the bytes."""
 
     def key(self) -> bytes:
         return _PACKED.pack(self.batch, b"d", self.offset, self.length, self.digest)

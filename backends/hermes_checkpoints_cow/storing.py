@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import blake2b
 from pathlib import Path
 
 from hermes_checkpoints.contract import Entry, Kind, Reason, StoreError
@@ -14,10 +13,10 @@ from hermes_checkpoints.kit.store.names import created_name
 from hermes_checkpoints.kit.store.nodes import id_of
 from hermes_checkpoints.kit.store.scratch import clean_scratch, empty_scratch
 from hermes_checkpoints_cow.cloning import Placed, TooLargeToCopy, place_content
-from hermes_checkpoints_cow.digests import digest_of
+from hermes_checkpoints_cow.digests import Digest, digest_of
 from hermes_checkpoints_cow.extents import share_all_blocks
 from hermes_checkpoints_cow.hashing import Hashing
-from hermes_checkpoints_cow.keys import DIGEST_SIZE, Own, Packed, parse
+from hermes_checkpoints_cow.keys import Own, Packed, parse
 from hermes_checkpoints_cow.opening import opened
 from hermes_checkpoints_cow.sharing import BLOCK, LARGE, held_by, hurry, rounded
 from hermes_checkpoints_cow.vault import DATA, Vault
@@ -82,7 +81,7 @@ class Storing(Batch):
         packed = size <= SMALL and not self._clone_small and self._may_copy(size)
         where = self._pack(_read(fd, size)) if packed else self._place(fd, size)
         self._undo = where
-        self._keys.append(where if isinstance(where, Own) else where.key())
+        self._keys.append(where if isinstance(where, Own) and not where.digest else where.key())
         self.stored += 1
         self.cloned += isinstance(where, Own) and where.cloned
 
@@ -100,7 +99,7 @@ class Storing(Batch):
 
     def _place(self, fd: int, size: int) -> Own:
         number = len(self._keys)
-        copied = blake2b(digest_size=DIGEST_SIZE)
+        copied = Digest()
         try:
             placed = place_content(
                 fd, self._open(), str(number), mode=0o400, may_copy=self._room_to_copy, copied=copied.update
@@ -117,8 +116,8 @@ class Storing(Batch):
             self._clone_small = False  # no clones here: packing small files is faster than a file for each
         if placed is Placed.COPIED:
             return Own(self._batch, number, cloned=False, digest=copied.digest())
-        self._hashing.add(number, self._cloned(fd, size, str(number)))
-        return Own(self._batch, number, cloned=True)
+        digest = self._hashing.add(number, self._cloned(fd, size, str(number)))
+        return Own(self._batch, number, cloned=True, digest=digest)
 
     def _cloned(self, fd: int, size: int, name: str) -> bytes | None:
         """What was cloned from an open file a moment ago; ``None`` for a large one."""
@@ -202,8 +201,8 @@ class Storing(Batch):
             if self._data >= 0:
                 os.ftruncate(self._data, self._end)
             # By path: Btrfs lists through an open descriptor only what was there when it was opened.
-            if files := list(self._home.iterdir()):
-                sync_all(files, self._home)
+            if names := os.listdir(self._home):
+                sync_all(names, self._home)
                 self._home.rename(self._vault.batches / self._home.name)
                 sync_path(self._vault.batches)
             if not self._snapshots.is_dir():
@@ -224,7 +223,7 @@ class Storing(Batch):
 
 
 def _with_digest(where: Own, digests: Mapping[int, bytes]) -> Own:
-    return where if where.digest else Own(where.batch, where.number, where.cloned, digests[where.number])
+    return Own(where.batch, where.number, where.cloned, digests.get(where.number, b""))
 
 
 def _equal(one: int, other: int) -> bool:

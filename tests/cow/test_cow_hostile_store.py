@@ -7,7 +7,9 @@ import signal
 import pytest
 
 from cow_ground import ground_at
+from hermes_checkpoints.contract import StoreRefused
 from hermes_checkpoints.testing.processes import finish, start
+from hermes_checkpoints.testing.witness import picture
 from hermes_checkpoints_cow.holes import give_back
 
 
@@ -15,6 +17,16 @@ from hermes_checkpoints_cow.holes import give_back
 def ground(tmp_path):
     with ground_at(tmp_path) as made:
         yield made
+
+
+def test_a_store_whose_digests_were_made_another_way_is_refused_and_not_called_damaged(ground, tmp_path):
+    ground.write("a", 10)
+    ground.take()
+    (ground.home / "hermes-checkpoints-format").write_text("1\n")
+    before = picture(ground.home)
+    with pytest.raises(StoreRefused, match="format '1'"), ground_at(tmp_path):
+        pass
+    assert picture(ground.home) == before
 
 
 def test_reclaiming_removes_nothing_through_a_symlink_among_the_batches(ground, tmp_path):

@@ -34,13 +34,13 @@ def sync_path(path: Path) -> None:
         os.close(fd)
 
 
-def sync_all(paths: Sequence[Path], directory: Path) -> None:
-    """Return when all these files, and the names in their directory, are on the medium."""
+def sync_all(paths: Sequence[Path | str], directory: Path) -> None:
+    """Return when all these files, and the names in their directory, are on the medium; names in it will do."""
     if len(paths) > FEW:
         sync_filesystem(directory)
         return
     for path in paths:
-        sync_path(path)
+        sync_path(directory / path)
     sync_path(directory)
 
 
