@@ -1,9 +1,12 @@
 """Fixtures that every test may use: a clean environment, real filesystems, an ordinary user."""
 
+import concurrent.futures.thread  # noqa: F401  (see _import_everything)
 import functools
+import importlib
 import itertools
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
 import traceback
@@ -16,6 +19,9 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
+import hermes_checkpoints
+import hermes_checkpoints_cow
+import hermes_checkpoints_shadow_git
 from filesystems import KINDS, Filesystem, Unavailable, made_filesystem, public_directory, remove_tree
 
 # No deadlines: a loaded machine is not a bug. CI keeps no database, and prints what repeats a failure.
@@ -188,11 +194,20 @@ def volume(small_filesystem: Callable[[str, int], AbstractContextManager[Filesys
             made.unmount(directory)
 
 
+def _import_everything() -> None:
+    """Import what is else imported when it is asked for."""
+    for package in (hermes_checkpoints, hermes_checkpoints_shadow_git, hermes_checkpoints_cow):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+
+
 class OrdinaryUser:
     """Somebody whom the kernel refuses things. When the suite is not run by root, that is oneself."""
 
     def __init__(self, home: Path) -> None:
         as_root = os.geteuid() == 0
+        _import_everything()
         self.uid = _ORDINARY if as_root else os.geteuid()
         self.gid = _ORDINARY if as_root else os.getegid()
         self.home = home
@@ -210,7 +225,7 @@ class OrdinaryUser:
     def __call__(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Call a function as them, in a forked child; its result or its exception comes back pickled.
 
-        Modules must be imported beforehand: they may be unable to read ours.
+        Modules were imported beforehand: they may be unable to read ours.
         """
         reading, writing = os.pipe()
         sys.stdout.flush()

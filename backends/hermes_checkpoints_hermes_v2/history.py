@@ -51,7 +51,7 @@ def tips(store: Path) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("ascii", "replace")
+        return path.read_bytes().decode("ascii", "replace")
     except (FileNotFoundError, IsADirectoryError):
         return ""
 

@@ -104,7 +104,7 @@ def let_a_tick_pass(ctime_ns: int) -> None:
 def boot() -> str:
     """What tells one run of the machine from the next; ``""`` where nothing does (macOS)."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode("ascii").strip()
     except (OSError, ValueError):
         return ""
 
