@@ -3,19 +3,17 @@
 import errno
 import os
 import shutil
-import signal
 import stat
-import sys
 
 import pytest
 
+from coming_back import during, killed_within, left, without_modes
 from hermes_checkpoints import Engine, plugins
 from hermes_checkpoints.contract import Place
 from hermes_checkpoints.kit.walk.descent import Descent
-from hermes_checkpoints.kit.walk.reading import is_scratch
-from hermes_checkpoints.kit.write import portion
+from hermes_checkpoints.kit.write import ahead
 from hermes_checkpoints.kit.write.sweeping import building_name, remove_tree, sweep
-from hermes_checkpoints.testing.processes import asked_at_steps, finish, start
+from hermes_checkpoints.testing.processes import asked_at_steps
 from hermes_checkpoints.testing.witness import difference, picture
 from spoiling import spoil
 from trees import BACKENDS, ground, put
@@ -47,25 +45,6 @@ def fill(workspace) -> None:
         os.setxattr(workspace / "d/attributed", "user.two", b"2")
         (workspace / "d/attributed").chmod(0o400)
     (workspace / "d/shut").chmod(0o555)
-
-
-def left(workspace) -> list[str]:
-    return [name for _, directories, files in os.walk(workspace) for name in directories + files if is_scratch(name)]
-
-
-def during(here, monkeypatch, act) -> None:
-    """Do something when the first of many contents is about to be put back."""
-    backend = plugins.load(here.engine.choose(here.workspace).name)
-    really = backend.materialise_all
-
-    def interrupted(self, files):
-        files = iter(files)
-        first = next(files)
-        act()
-        yield from really(self, [first])
-        yield from really(self, files)
-
-    monkeypatch.setattr(backend, "materialise_all", interrupted)
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
@@ -179,7 +158,7 @@ def test_directories_that_cannot_be_synced_do_not_come_back_at_all(here, monkeyp
     def fail(root):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(root))
 
-    monkeypatch.setattr(portion, "sync_filesystem", fail)
+    monkeypatch.setattr(ahead, "sync_filesystem", fail)
     done = here.engine.restore(here.workspace, taken.snapshot.id)
     assert len(done.failed) > FILES
     assert done.written == []
@@ -191,31 +170,11 @@ def test_no_file_is_synced_by_itself_in_directories_that_come_back(here, monkeyp
     taken = here.take()
     shutil.rmtree(here.workspace / "d")
     syncs = []
-    really = portion.sync_filesystem
-    monkeypatch.setattr(portion, "sync_filesystem", lambda root: (syncs.append("all"), really(root)))
+    really = ahead.sync_filesystem
+    monkeypatch.setattr(ahead, "sync_filesystem", lambda root: (syncs.append("all"), really(root)))
     monkeypatch.setattr("hermes_checkpoints.kit.write.writing.sync", lambda fd: syncs.append("one"))
     here.engine.restore(here.workspace, taken.snapshot.id)
     assert syncs == ["all"]
-
-
-def without_modes(workspace) -> dict[bytes, tuple[str, bytes]]:
-    """What is there under its own name; directories have their modes only when a restore is done."""
-    there = {path: (one.kind, one.content) for path, one in picture(workspace).items()}
-    return {path: one for path, one in there.items() if b".hermes-checkpoints-" not in path}
-
-
-def killed_within(step, note, act) -> bool:
-    """Do something in a process that is killed as it begins its n-th step while there is a note."""
-    steps = 0
-
-    def die(event, _arguments) -> None:
-        nonlocal steps
-        if event.startswith(("open", "os.")) and note.exists():
-            steps += 1
-            if steps == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return finish(start(act, before=lambda: sys.addaudithook(die)))[0] == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from hermes_checkpoints.contract import Stamp
-from hermes_checkpoints.kit.write import portion, replacing
+from hermes_checkpoints.kit.write import ahead, replacing
 from hermes_checkpoints.kit.write.portion import FILES
 from hermes_checkpoints.kit.write.swapping import Renames, renames
 from hermes_checkpoints.kit.write.writing import Moved, TreeWriter
@@ -162,13 +162,13 @@ def test_an_edit_while_a_portion_waits_for_its_sync_is_kept(here, monkeypatch):
     taken = here.take()
     for number in range(40):
         put(here.workspace, f"f{number:02}", b"changed")
-    really = portion.sync_filesystem
+    really = ahead.sync_filesystem
 
     def edit_and_sync(root):
         put(here.workspace, "f07", b"last!!")
         really(root)
 
-    monkeypatch.setattr(portion, "sync_filesystem", edit_and_sync)
+    monkeypatch.setattr(ahead, "sync_filesystem", edit_and_sync)
     done = here.engine.restore(here.workspace, taken.snapshot.id)
     assert [failure.path for failure in done.kept] == ["f07"]
     found = {path.name: path.read_bytes() for path in here.workspace.iterdir()}
@@ -187,7 +187,7 @@ def test_a_portion_that_cannot_be_synced_replaces_nothing(here, monkeypatch):
     def fail(root):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(root))
 
-    monkeypatch.setattr(portion, "sync_filesystem", fail)
+    monkeypatch.setattr(ahead, "sync_filesystem", fail)
     done = here.engine.restore(here.workspace, taken.snapshot.id)
     assert len(done.failed) == 41
     assert done.written == done.deleted == []

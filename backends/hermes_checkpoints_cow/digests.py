@@ -32,7 +32,7 @@ class Digest:
         return self._sha256.digest()[:DIGEST_SIZE]
 
 
-def digest_of(data: bytes) -> bytes:
+def digest_of(data: bytes | memoryview) -> bytes:
     return sha256(data).digest()[:DIGEST_SIZE]
 
 

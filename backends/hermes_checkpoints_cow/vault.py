@@ -72,7 +72,7 @@ class Vault:
                 raise self._altered(where)
             yield fd
 
-    def check(self, where: Own, data: bytes, size: int) -> None:
+    def check(self, where: Own | Packed, data: bytes | memoryview, size: int) -> None:
         """Raise ``StoreDamaged`` unless these are the bytes, ``size`` of them, that were stored with a digest."""
         if len(data) != size:
             raise self._cut(where)

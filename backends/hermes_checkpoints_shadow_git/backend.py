@@ -95,7 +95,10 @@ class ShadowGit(TreeBackend):
     def read(self, entry: Entry) -> BinaryIO:
         if entry.size > STREAMED:
             return self._packs.stream(entry.key)
-        return BytesIO(self._packs.read(entry.key, as_listed=True)[1])
+        return BytesIO(self._content(entry))
+
+    def _content(self, entry: Entry) -> bytes:
+        return self._packs.read(entry.key, as_listed=True)[1]
 
     def forget(self, snapshots: Collection[str]) -> None:
         remove_names(self._refs, snapshots)

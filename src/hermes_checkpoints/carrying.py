@@ -8,6 +8,7 @@ from functools import partial
 
 from hermes_checkpoints.contract import Backend, CheckpointError, Entry, Kind, Stamp, StoreDamaged, WorkspaceError
 from hermes_checkpoints.kit.store.scratch import NO_ROOM
+from hermes_checkpoints.kit.write.beside import made_beside
 from hermes_checkpoints.kit.write.building import Built, build
 from hermes_checkpoints.kit.write.building import put as put_built
 from hermes_checkpoints.kit.write.portion import Made, Portion
@@ -83,12 +84,41 @@ class Carrying:
         if len(entries) < len(steps) or not known.isdisjoint(path for path, _ in entries):
             return False
         try:
-            built = build(self.writer, entries, self.backend.materialise_all, times=self.options.times)
+            fill, times = self.backend.materialise_all, self.options.times
+            built = build(self.writer, entries, fill, times=times, wrote=self.portion.wrote)
         except (CheckpointError, OSError):
             return False  # one by one, it is told for which path, and the others come back
         self.built[path] = steps
         self.portion.add(built)
         return True
+
+    def write_all(self, steps: Sequence[Step], *, at_once: bool) -> None:
+        """Write what does not have to wait; new files of one directory ``at_once``, where that is possible."""
+        left = list(steps)
+        while left:
+            made = self._lay(left) if at_once and len(left) > 1 else 0
+            for step in left[made : made + 1]:  # the one that could not be made with the others, or is alone
+                if not self.waits(step):
+                    self.do(self.write, step)
+            left = left[made + 1 :]
+
+    def _lay(self, steps: Sequence[Step]) -> int:
+        """How many of these new files were made beside their places: the first ones, up to one that could not be."""
+        entries = [(step.path, self._as_written(step.after)) for step in steps if step.after is not None]
+        spelled = not self.spellings.keys().isdisjoint(path for path, _ in entries)
+        if spelled or steps[0].path.rpartition("/")[0] in self.refused or self.done.stopped:
+            return 0
+        made = 0
+        try:
+            fill, times = self.backend.materialise_all, self.options.times
+            for one in made_beside(self.writer, entries, fill, times=times):
+                self.portion.add(one)
+                made += 1
+        except (Moved, CheckpointError, OSError):
+            pass  # by itself, it is told for which path
+        if self.portion.complete:
+            self.put()
+        return made
 
     def do(self, act: Callable[[Step], None], step: Step) -> None:
         self._guarded(step.path, partial(self._with_room, act, step))

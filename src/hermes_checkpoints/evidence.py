@@ -34,8 +34,8 @@ class RulesOfThen:
         self._files = files
         self._backend = backend
         self._snapshot = snapshot
-        top = Rules.root(excludes)
-        self._inside: dict[tuple[str, ...], Rules] = {(): top.inside("", self._texts(()))}
+        self._top = Rules.root(excludes)
+        self._inside: dict[tuple[str, ...], Rules] = {}
 
     def ignore(self, path: str, entry: Entry) -> bool:
         """Whether a path, or a directory above it, is ignored by the snapshot's rules."""
@@ -48,7 +48,8 @@ class RulesOfThen:
 
     def _rules(self, parts: tuple[str, ...]) -> Rules:
         if parts not in self._inside:
-            self._inside[parts] = self._rules(parts[:-1]).inside(parts[-1], self._texts(parts))
+            above, name = (self._rules(parts[:-1]), parts[-1]) if parts else (self._top, "")
+            self._inside[parts] = above.inside(name, self._texts(parts))
         return self._inside[parts]
 
     def _texts(self, parts: tuple[str, ...]) -> tuple[bytes | None, bytes | None]:

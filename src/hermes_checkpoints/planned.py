@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from hermes_checkpoints.contract import Entry, Kind
+from hermes_checkpoints.kit.write.portion import BYTES, FILES
 from hermes_checkpoints.kit.write.spelling import fold
 from hermes_checkpoints.policy.plan import Action, Plan, Step
 
@@ -22,17 +23,25 @@ def read_only_directories(plan: Plan) -> dict[str, int]:
 
 
 def together(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """The steps, in order: those of a directory that is not there yet with all that is to be in it, others alone."""
+    """The steps, in order: what is made at once in one list.
+
+    That is a directory that is not there yet with all that is to be in it, and
+    files that are not there yet, of one directory and up to a portion of them. Others are alone.
+    """
     found: list[Step] = []
-    inside = ""
+    inside, beside, size = "", None, 0
     for step in steps:
-        if inside and step.path.startswith(inside):
+        new = step.after if step.before is None else None
+        above = step.path.rpartition("/")[0] if new is not None and new.kind is Kind.FILE else None
+        size += new.size if new is not None else 0
+        fits = len(found) < FILES and size < BYTES
+        if (inside and step.path.startswith(inside)) or (fits and above is not None and above == beside):
             found.append(step)
             continue
         if found:
             yield found
-        found = [step]
-        inside = f"{step.path}/" if is_directory(step.after) and step.before is None else ""
+        found, beside, size = [step], above, new.size if new is not None else 0
+        inside = f"{step.path}/" if is_directory(new) else ""
     if found:
         yield found
 

@@ -14,7 +14,7 @@ from hermes_checkpoints.kit.write.building import remove
 from hermes_checkpoints.kit.write.portion import Portion
 from hermes_checkpoints.kit.write.reaching import Opened, sync_directories, tell_nobody
 from hermes_checkpoints.kit.write.writing import TreeWriter
-from hermes_checkpoints.planned import scratch_directories, spellings, together
+from hermes_checkpoints.planned import is_directory, scratch_directories, spellings, together
 from hermes_checkpoints.policy.plan import Action, Plan
 from hermes_checkpoints.results import Failure
 
@@ -47,10 +47,9 @@ def apply(
         writes = [step for step in plan.steps if step.action in (Action.WRITE, Action.ATTRIBUTES)]
         late = [step for step in writes if carry.waits(step)]
         for steps in together(writes):
-            if not (many and carry.build(steps)):
-                for step in steps:
-                    if not carry.waits(step):
-                        carry.do(carry.write, step)
+            directory = is_directory(steps[0].after)
+            if not (many and directory and carry.build(steps)):
+                carry.write_all(steps, at_once=many and not directory)
         carry.put()
         for step in carry.again:
             carry.do(carry.write, step)

@@ -81,6 +81,11 @@ class StoredTrees(Backend):
         """Held shared while a snapshot is being stored, alone while garbage is being deleted."""
         return locked(self.home / "lock", shared=shared)
 
+    def _content(self, entry: Entry) -> bytes:
+        """All bytes of a small content. Raises ``StoreDamaged``."""
+        with self.read(entry) as content:
+            return content.read()
+
     def _check(self, entry: Entry, *, full: bool) -> None:
         """Raise ``StoreDamaged`` unless a file's content, or a directory's own node, is in the store as it was stored.
 
@@ -153,11 +158,7 @@ class StoredTrees(Backend):
             if entry.size > _AT_ONCE:
                 yield from super().materialise_all([file])
                 continue
-            with self.read(entry) as content:
-                data = content.read()
-            with workspace_errors(name):
-                made = make_file(dir_fd, name, data, entry.mode & 0o777 | 0o200)
-            yield made
+            yield make_file(dir_fd, name, self._content(entry), entry.mode & 0o777 | 0o200)
 
     def usage(self) -> Usage:
         return space_of(self.home)

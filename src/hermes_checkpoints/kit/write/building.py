@@ -42,10 +42,18 @@ class Built:
         return self.entries[0][0]
 
 
-def build(writer: TreeWriter, entries: Sequence[tuple[str, Entry]], fill: Fill, *, times: bool) -> Built:
+def build(
+    writer: TreeWriter,
+    entries: Sequence[tuple[str, Entry]],
+    fill: Fill,
+    *,
+    times: bool,
+    wrote: Callable[[int], None],
+) -> Built:
     """Make the first entry's directory beside its place, and in it the others.
 
     Paths are those that they will have, a directory before what is in it.
+    ``wrote`` is told of the bytes of each file.
     Raises ``OSError`` or ``CheckpointError``; what then cannot be removed is in ``writer.left``.
     """
     path = entries[0][0]
@@ -55,7 +63,7 @@ def build(writer: TreeWriter, entries: Sequence[tuple[str, Entry]], fill: Fill, 
         building = _Building(descent, scratch, entries, times=times)
         for fd in fill(building.files()):
             try:
-                building.finish(fd)
+                wrote(building.finish(fd))
             finally:
                 os.close(fd)
         stamp = building.close()
@@ -91,6 +99,19 @@ def remove(writer: TreeWriter, path: str, scratch: str) -> bool:
     return True
 
 
+def dressed(fd: int, entry: Entry, *, times: bool) -> os.stat_result:
+    """Give what was made its attributes; what it then is."""
+    status = os.fstat(fd)
+    if entry.xattrs or sys.platform != "linux":  # a clone on macOS has those of its source
+        write_xattrs(fd, entry.xattrs)
+    elif stat.S_IMODE(status.st_mode) == entry.mode and not times:
+        return status
+    os.fchmod(fd, entry.mode)
+    if times:
+        os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+    return os.fstat(fd)
+
+
 class _Building:
     def __init__(self, descent: Descent, scratch: str, entries: Sequence[tuple[str, Entry]], *, times: bool) -> None:
         self._descent = descent
@@ -122,27 +143,17 @@ class _Building:
         self._descent.go((*self._top, *split_path(path)[self._depth :]))
         return self._descent.fd
 
-    def finish(self, fd: int) -> None:
-        """Give the next file that was made its attributes."""
+    def finish(self, fd: int) -> int:
+        """Give the next file that was made its attributes; its size."""
         path, entry = self._waiting.popleft()
-        self.stamps[path] = Stamp.of(self._dressed(fd, entry))
-
-    def _dressed(self, fd: int, entry: Entry) -> os.stat_result:
-        status = os.fstat(fd)
-        if entry.xattrs or sys.platform != "linux":  # a clone on macOS has those of its source
-            write_xattrs(fd, entry.xattrs)
-        elif stat.S_IMODE(status.st_mode) == entry.mode and not self._times:
-            return status
-        os.fchmod(fd, entry.mode)
-        if self._times:
-            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
-        return os.fstat(fd)
+        self.stamps[path] = stamp = Stamp.of(dressed(fd, entry, times=self._times))
+        return stamp.size
 
     def close(self) -> Stamp:
         """Give the directories their attributes, the deepest first; the topmost one has its mode later."""
         for path, entry in reversed(self._entries[1:]):
             if entry.kind is Kind.DIR:
-                self._dressed(self._reach(path), entry)
+                dressed(self._reach(path), entry, times=self._times)
         top, entry = self._entries[0]
         write_xattrs(self._reach(top), entry.xattrs)
         return Stamp.of(os.fstat(self._descent.fd))

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from hermes_checkpoints.contract import Stamp
-from hermes_checkpoints.kit.store.publish import sync_filesystem
+from hermes_checkpoints.kit.write.ahead import Ahead
 from hermes_checkpoints.kit.write.building import Built, remove
 from hermes_checkpoints.kit.write.writing import TreeWriter
 
@@ -35,7 +35,7 @@ class Portion:
 
     def __init__(self, writer: TreeWriter, root: Path) -> None:
         self._writer = writer
-        self._root = root
+        self._ahead = Ahead(root)
         self._waiting: deque[Made | Built] = deque()
         self._size = 0
 
@@ -45,6 +45,13 @@ class Portion:
     def add(self, made: Made | Built) -> None:
         self._waiting.append(made)
         self._size += made.stamp.size
+        if isinstance(made, Made):
+            self.wrote(made.stamp.size)
+
+    def wrote(self, size: int) -> None:
+        """Told of bytes in what is being made for it."""
+        if not self._writer.durable:
+            self._ahead.wrote(size)
 
     @property
     def complete(self) -> bool:
@@ -54,7 +61,7 @@ class Portion:
     def sync(self) -> None:
         """Return when all of it is on the medium. Raises ``OSError``."""
         if self._waiting and not self._writer.durable:
-            sync_filesystem(self._root)
+            self._ahead.sync()
 
     def next(self) -> Made | Built:
         return self._waiting[0]
@@ -75,5 +82,6 @@ class Portion:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ahead.close()
         while self._waiting:
             self.drop(put=False)

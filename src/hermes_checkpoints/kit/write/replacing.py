@@ -11,6 +11,7 @@ from hermes_checkpoints.kit.walk.descent import open_directory
 from hermes_checkpoints.kit.write.swapping import renames
 
 CHANGED = "it changed after the safety snapshot was taken"
+NOT_OURS = "somebody put something else in the place of the new content"
 _NOT_EMPTY = "a directory stands there that holds paths no snapshot has"
 FILLED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 """What removing a directory that is not empty is answered with."""

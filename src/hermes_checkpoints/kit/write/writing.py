@@ -14,7 +14,7 @@ from hermes_checkpoints.kit.store.publish import sync
 from hermes_checkpoints.kit.walk.attributes import Xattrs, copy_acl, read_xattrs, write_xattrs
 from hermes_checkpoints.kit.walk.reading import Changed, open_regular, scratch_name, status_of
 from hermes_checkpoints.kit.write.reaching import Opened, ReachedTree, tell_nobody
-from hermes_checkpoints.kit.write.replacing import CHANGED, FILLED, Moved, alike, take_away, take_place
+from hermes_checkpoints.kit.write.replacing import CHANGED, FILLED, NOT_OURS, Moved, alike, take_away, take_place
 from hermes_checkpoints.kit.write.spelling import other_spelling, respell
 from hermes_checkpoints.kit.write.swapping import renames
 from hermes_checkpoints.kit.write.sweeping import building_name
@@ -22,7 +22,6 @@ from hermes_checkpoints.kit.write.sweeping import building_name
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
-_NOT_OURS = "somebody put something else in the place of the new content"
 
 
 class TreeWriter(ReachedTree):
@@ -82,7 +81,7 @@ class TreeWriter(ReachedTree):
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise Moved(_NOT_OURS)  # or another file would get the attributes
+                raise Moved(NOT_OURS)  # or another file would get the attributes
             write_xattrs(file, xattrs)
             self._adopt(fd, name, file)
             os.fchmod(file, mode)
@@ -117,20 +116,22 @@ class TreeWriter(ReachedTree):
         """
         fd, name = self.parent(path)
         if not alike(Stamp.of(os.stat(scratch, dir_fd=fd, follow_symlinks=False)), made):
-            raise Moved(_NOT_OURS)
+            raise Moved(NOT_OURS)
+        if expected is not None or not _given(fd, scratch, name):
+            self._replace(fd, scratch, name, expected)
+        now = Stamp.of(os.stat(name, dir_fd=fd, follow_symlinks=False))
+        return now if alike(now, made) else None
+
+    def _replace(self, fd: int, scratch: str, name: str, expected: Stamp | None) -> None:
         present = status_of(fd, name)
         if present is None or not stat.S_ISDIR(present.st_mode):
             self._check(fd, name, present, expected)
         if present is None:
-            try:
-                renames().rename_new(fd, scratch, name)
-            except FileExistsError as error:
-                raise Moved(CHANGED) from error
+            if not _given(fd, scratch, name):
+                raise Moved(CHANGED)
         else:
             with self._losing_a_name(fd, name, present, expected):
                 take_place(fd, scratch, name, self.scratch(), present)
-        now = Stamp.of(os.stat(name, dir_fd=fd, follow_symlinks=False))
-        return now if alike(now, made) else None
 
     def discard(self, path: str, scratch: str, made: Stamp | None = None) -> None:
         """Remove what was written beside a path and is not wanted any more, unless it is not what was made."""
@@ -246,3 +247,12 @@ class TreeWriter(ReachedTree):
                 self._relinked[present.st_ino] = (expected, after)
         finally:
             os.close(file)
+
+
+def _given(fd: int, scratch: str, name: str) -> bool:
+    """Give something a name; whether that was free."""
+    try:
+        renames().rename_new(fd, scratch, name)
+    except FileExistsError:
+        return False
+    return True
