@@ -289,4 +289,11 @@ def _keeping(backend: Backend, asked: Rollback, scope: Scope, changes: list[Chan
     if asked.resumes is not None:
         kept = asked.resumes.kept
         keeps.append(lambda change: kept.get(change.path))
-    return lambda change: next((why for keep in keeps if (why := keep(change))), None)
+
+    def keep(change: Change) -> str | None:
+        for one in keeps:
+            if why := one(change):
+                return why
+        return None
+
+    return keep

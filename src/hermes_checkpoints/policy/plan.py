@@ -82,7 +82,7 @@ def make_plan(
         path = change.path
         if closed and path.startswith(closed):  # in path order, the last one is the only one that can be meant
             continue
-        if not _selected(change, paths):
+        if paths and not _selected(change, paths):
             if _closed(change) and any(chosen.startswith(path + "/") for chosen in paths):
                 why = "it stands where a selected path belongs, and is not selected"
                 steps[path] = Step(Action.KEEP, path, change.before, change.after, why)
