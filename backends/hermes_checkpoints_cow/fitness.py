@@ -5,7 +5,6 @@ empty file succeeds where real ones fail (ZFS).
 """
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +67,7 @@ def _try(source: int, directory: int, where: str, workspace: Path) -> Fitness:
 
 
 def _scratch_name() -> str:
-    return f".hermes-checkpoints-probe-{secrets.token_hex(8)}"
+    return f".hermes-checkpoints-probe-{os.urandom(8).hex()}"
 
 
 def _source(workspace: Path) -> int | None:

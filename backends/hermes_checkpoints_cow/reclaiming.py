@@ -14,7 +14,6 @@ done a part of the work, and two at once do it together.
 import math
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -119,7 +118,7 @@ class Reclaiming:
                 self._marks.mark()
                 for name in leftovers:
                     with suppress(FileNotFoundError):
-                        take_away(self._tmp / name, self._trash / secrets.token_hex(8))
+                        take_away(self._tmp / name, self._trash / os.urandom(8).hex())
                 for directory in self._marks.empty:
                     self._leave_no_trace(directory)
                 # With thorough, all stat caches: they may still know what was there before.

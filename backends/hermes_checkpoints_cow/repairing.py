@@ -1,7 +1,6 @@
 """Putting back what damage took, exactly as it was stored or not at all."""
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,7 +130,7 @@ def put_aside(path: Path, quarantine: Path) -> Path:
 
     Raises ``OSError``, ``StoreError``.
     """
-    kept = private_directory(quarantine) / f"{path.name}-{secrets.token_hex(4)}"
+    kept = private_directory(quarantine) / f"{path.name}-{os.urandom(4).hex()}"
     sync_path(quarantine.parent)
     path.rename(kept)
     sync_path(kept.parent)

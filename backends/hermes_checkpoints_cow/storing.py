@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +40,7 @@ class Storing(Batch):
         self._scratch = scratch
         self._limit = limit
         self._clone_small = first
-        self._batch = secrets.token_bytes(8)
+        self._batch = os.urandom(8)
         self._home = scratch / self._batch.hex()
         self._opened = -1
         self._data = -1
@@ -51,7 +50,8 @@ class Storing(Batch):
         self._keys: list[bytes | Own] = []
         self._undo: Own | Packed | None = None
         self._announced = 0  # of the copy that ``_undo`` names
-        self._replaced: set[Own] = set()
+        self._replaced: dict[Own, int] = {}
+        """Clones that the workspace does not have any more, with their sizes."""
 
     def _open(self) -> int:
         """The batch's directory, made when there is something to store: an unchanged turn writes nothing."""
@@ -173,15 +173,17 @@ class Storing(Batch):
         if isinstance(where, Own) and where.cloned:
             if not self._replaced:
                 hurry(self._vault.batches)
-            self._replaced.add(where)
+            self._replaced[where] = before.size
 
     def _no_longer_shared(self) -> int:
         """Bytes of clones that the workspace had as well until now. Asked last: see ``hurry``."""
         total = 0
-        for where in self._replaced:
+        for where, size in self._replaced.items():
+            if size < LARGE:  # nothing to open: after `rm -rf` there are thousands
+                total += rounded(size)
+                continue
             with suppress(StoreError), self._vault.opened(where) as fd, self._storing():
-                size = os.fstat(fd).st_size
-                total += rounded(size) if size < LARGE else held_by(fd).own
+                total += held_by(fd).own
         return total
 
     def keys(self) -> list[bytes]:

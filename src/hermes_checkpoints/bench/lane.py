@@ -1,7 +1,6 @@
 """One backend at work in a tree and a store of its own."""
 
 import os
-import secrets
 from pathlib import Path
 from typing import Self
 
@@ -91,7 +90,7 @@ class Lane:
             return
         with path.open("wb") as file:
             for offset in range(0, self._big, 1 << 20):
-                file.write(secrets.token_bytes(min(1 << 20, self._big - offset)))
+                file.write(os.urandom(min(1 << 20, self._big - offset)))
         os.sync()
         self.engine.close()
         limit = self._scope.max_file_size
@@ -108,7 +107,7 @@ class Lane:
         self._edits += 1
         with (self.tree / BIG).open("r+b") as file:
             file.seek(self._edits * 7919 * 4096 % max(1, self._big - 4096))
-            file.write(secrets.token_bytes(4096))
+            file.write(os.urandom(4096))
 
     def stored(self) -> int:
         """Bytes of disk that the backend's store takes, measured as ``status`` does."""

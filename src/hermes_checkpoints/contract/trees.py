@@ -112,7 +112,7 @@ class Stamp(NamedTuple):
 
 
 class NewFile(NamedTuple):
-    """A file that is to be made, in a directory in which nobody else makes any."""
+    """A file that is to be made, under a name that nobody else uses."""
 
     entry: Entry
     dir_fd: int

@@ -25,7 +25,6 @@ from hermes_checkpoints.contract import (
     split_path,
 )
 from hermes_checkpoints.kit.compare import StoredTree, walk
-from hermes_checkpoints.kit.examining import Examination, examined
 from hermes_checkpoints.kit.store.batch import key_of
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.kit.store.nodes import Listed, decode_header, decode_listed, decode_node
@@ -182,6 +181,8 @@ class StoredTrees(Backend):
 
     def examine(self, progress: Progress = silent, *, full: bool = True) -> Iterator[Damage]:
         check = partial(self._check, full=full)
+        from hermes_checkpoints.kit.examining import Examination, examined  # a turn needs none of it
+
         examination = Examination(lambda key: decode_node(self._load_node(key)), check, progress)
         yield from examined(self._everything, self.name, examination)
         yield from (Damage("", "", what) for what in self._check_files(progress, full=full))

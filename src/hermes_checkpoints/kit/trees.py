@@ -2,8 +2,10 @@
 
 :class:`TreeBackend` takes, lists, compares and reads snapshots; a subclass says
 where contents, nodes and headers are kept. ``docs/write-a-backend.md`` has one
-in seventy-five lines.
+in seventy-five lines. What purges and repairs is imported when it is asked for.
 """
+
+from __future__ import annotations
 
 import logging
 import time
@@ -13,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from hermes_checkpoints.contract import (
     Capability,
@@ -36,8 +38,6 @@ from hermes_checkpoints.contract import (
     unbounded,
 )
 from hermes_checkpoints.kit.compare import LiveTree, compare
-from hermes_checkpoints.kit.mending import Salvage, Sources
-from hermes_checkpoints.kit.purging import Parts, Replacing, held_at, renamed, weigh, without
 from hermes_checkpoints.kit.store.batch import Batch, Unstored
 from hermes_checkpoints.kit.store.home import noted_homes
 from hermes_checkpoints.kit.store.nodes import decode_node, encode_header
@@ -48,6 +48,9 @@ from hermes_checkpoints.kit.walk.memory import Learned, Memory, MemoryFile
 from hermes_checkpoints.kit.walk.recall import doubt, doubt_since, recalled, same_bytes, stamp_at
 from hermes_checkpoints.kit.walk.seen import Seen
 from hermes_checkpoints.kit.walk.watching import Watch
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.kit.purging import Parts
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -199,6 +202,8 @@ class TreeBackend(StoredTrees):
             return same_bytes(self.place.workspace, split_path(path), stored)
 
     def purge(self, path: str, progress: Progress = silent) -> Mapping[str, str]:
+        from hermes_checkpoints.kit.purging import Replacing, held_at
+
         parts = split_path(path)
 
         def doomed(root: Entry) -> Collection[Parts]:
@@ -209,6 +214,8 @@ class TreeBackend(StoredTrees):
             return Replacing(doomed, self._snapshot, self._purge_one, self.forget).run(self._ids(), progress)
 
     def _purge_one(self, snapshot: str, paths: Collection[Parts], new_ids: Mapping[str, str]) -> str | None:
+        from hermes_checkpoints.kit.purging import held_at, weigh
+
         old, root = self._snapshot(snapshot)
         gone = [entry for parts in paths if (entry := held_at(root, parts, self._node)) is not None]
         files, size = weigh(gone, self._node)
@@ -224,6 +231,8 @@ class TreeBackend(StoredTrees):
         size: int,
     ) -> str | None:
         """Publish a snapshot again without these paths, and with so much in it; its new id."""
+        from hermes_checkpoints.kit.purging import renamed, without
+
         old, root = self._snapshot(snapshot)
         note = renamed(old.note, new_ids)
         if not paths and note == old.note:
@@ -236,6 +245,9 @@ class TreeBackend(StoredTrees):
             batch.abandon()
 
     def mend(self, progress: Progress = silent, *, give_up: bool, dry_run: bool = False) -> Iterator[Mended]:
+        from hermes_checkpoints.kit.mending import Salvage, Sources
+        from hermes_checkpoints.kit.purging import weigh
+
         with nullcontext() if dry_run else self._store_lock(shared=True):
             for kept in (self._headers, self._decoded, self._dates, self._nodes):
                 kept.clear()  # the store is the matter, not what was once read from it
@@ -270,7 +282,12 @@ class TreeBackend(StoredTrees):
             return
         learned: dict[str, Learned] = {}
         root = self._root(snapshot)
+        here, inside = "", self._node(root.entry.key)
         for path, (mode, size, mtime_ns, ctime_ns, inode) in stamps.items():
-            entry = self._find(root, snapshot, path)
+            above, _, name = path.rpartition("/")
+            if above != here:  # in path order, a directory is looked up once for all that is in it
+                here, inside = above, self._node((self._find(root, snapshot, above) if above else root.entry).key)
+            if (entry := inside.get(name)) is None:
+                continue
             learned[path] = ((mode, size, mtime_ns, ctime_ns, inode), entry.key, entry.xattrs)
         self._memory.store(replace(memory, restored=snapshot, learned=learned))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -145,7 +144,7 @@ def _make_record(place: Place, snapshots: Sequence[Snapshot]) -> None:
 
 def _put_aside(store: Path, path: Path, *, dry_run: bool) -> Mended:
     quarantine = store / QUARANTINE
-    target = quarantine / f"{path.parent.name}-{path.name}-{secrets.token_hex(4)}"
+    target = quarantine / f"{path.parent.name}-{path.name}-{os.urandom(4).hex()}"
     if not dry_run:
         private_directory(quarantine)
         try:

@@ -1,7 +1,6 @@
 """Removing everything that a store holds."""
 
 import os
-import secrets
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,7 +41,7 @@ def clear(opener: Opener, ledger: Ledger, wait: float, progress: Progress = sile
                     forget(place, list(opener.open(backend.name, place).snapshots()), opener, ledger)
                 reclaim({name: backend}, ledger, progress=progress)
         opener.close()
-        aside = private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}")
+        aside = private_directory(store / f"{_CLEARED}{os.urandom(4).hex()}")
         try:
             for name in os.listdir(store):
                 if name not in STAYS and not ASIDE.fullmatch(name):
@@ -80,7 +79,7 @@ def put_aside(path: Path, store: Path) -> None:
     Where there is no store to put it in, it is removed here. Raises ``OSError`` or ``StoreError``.
     """
     if store.is_dir():
-        path.rename(private_directory(store / f"{_CLEARED}{secrets.token_hex(4)}") / path.name)
+        path.rename(private_directory(store / f"{_CLEARED}{os.urandom(4).hex()}") / path.name)
         return
     for child in sorted(
         path.iterdir(), key=lambda one: one.name in ("HEAD", WORKSPACE_NOTE)

@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +34,7 @@ class TreeWriter(ReachedTree):
         super().__init__(root, opened)
         self.durable = durable
         """Whether each file is on the medium before it takes its name; else the caller sees to that."""
-        self._token = token or secrets.token_hex(4)
+        self._token = token or os.urandom(4).hex()
         self._numbers = itertools.count()
         self.left: dict[str, str] = {}
         """Directories that were built and could not be removed, by their scratch names: what each was built beside."""
