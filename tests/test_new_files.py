@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import stat
 import threading
 
@@ -204,21 +205,37 @@ def test_what_the_medium_lost_while_the_rest_was_written_does_not_come_back(here
         (here.workspace / "d/b/in between").unlink()
         (here.workspace / "d/b").rmdir()
         (here.workspace / "d").rmdir()
-    really, told = ahead.sync_filesystem, []
+    really, told = ahead.sync_filesystem_of, []
 
-    def lose(root):
+    def lose(fd, root):
         if threading.current_thread() is not threading.main_thread() and not told:
             told.append(root)
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(root))
-        really(root)
+        really(fd, root)
 
     monkeypatch.setattr(ahead, "STEP", 1)
-    monkeypatch.setattr(ahead, "sync_filesystem", lose)
+    monkeypatch.setattr(ahead, "sync_filesystem_of", lose)
     done = here.engine.restore(here.workspace, target)
     assert told
     assert len(done.failed) > FILES
     assert done.written == []
     assert left(here.workspace) == []
+
+
+def test_a_process_with_hardly_a_descriptor_left_restores_all_the_same(here):
+    """What only makes it faster makes do with what is free."""
+    target = taken_and_removed(here)
+    shut = [os.open(os.devnull, os.O_RDONLY) for _ in range(30)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for descriptor in shut:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(shut) + 1, limits[1]))
+    try:
+        done = here.engine.restore(here.workspace, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert done.failed == []
+    assert len(done.written) > FILES
 
 
 def test_no_file_is_synced_by_itself_among_many_that_come_back(here, monkeypatch):

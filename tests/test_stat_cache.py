@@ -120,3 +120,24 @@ def test_files_that_were_changed_long_before_another_boot_are_believed():
     tree.dirs["d"].listing[0] = ("new", 0o100644, 1, 2, 1000, 4)
     doubt_since(tree, 1000)
     assert (tree.racy, tree.dirs["d"].racy) == (set(), {"new"})
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_names_that_are_left_out_keep_no_turn_and_no_restore_from_being_told(fresh_directory, backend):
+    """The cache is written anew after some turns, and by a restore of many files."""
+    workspace = fresh_directory / "workspace"
+    put(workspace, ".gitignore", b"*.log\n")
+    put(workspace, "quiet/left out.log", b"")
+    for number in range(300):
+        put(workspace, f"busy/a file with a long name {number}", b"")
+    with Engine(store=fresh_directory / "store", backend=backend) as engine:
+        engine.snapshot(workspace)
+        for turn in range(12):
+            put(workspace, f"busy/new {turn}", b"")
+            outcome = engine.snapshot(workspace)
+            assert [left.path for left in outcome.left_out] == ["quiet/left out.log"]
+        for path in (workspace / "busy").iterdir():
+            path.unlink()
+        engine.snapshot(workspace)
+        assert len(engine.restore(workspace, "2").written) == 312
+        assert engine.snapshot(workspace).stats.opened == 0, "what was restored is known"

@@ -1,5 +1,6 @@
 """Reading many stored contents one after another, in few calls, each checked against its digest."""
 
+import errno
 import os
 from contextlib import suppress
 
@@ -62,7 +63,8 @@ class Reading:
     def _read(self, fd: int, number: int, size: int) -> memoryview:
         buffer = self._buffer[: size + 1]
         with suppress(OSError):
-            if os.preadv(fd, [buffer], 0, os.RWF_NOWAIT) == size:
+            # As many bytes as are wanted may be in memory of a file that has become longer.
+            if os.preadv(fd, [buffer], 0, os.RWF_NOWAIT) == size == os.fstat(fd).st_size:
                 return buffer[:size]
         self._ask_for(number)
         return buffer[: os.preadv(fd, [buffer], 0)]
@@ -75,10 +77,15 @@ class Reading:
         self._asked.add(group)
         self._let_go()
         for near in range(group * _AHEAD, (group + 1) * _AHEAD):
-            if near != number:
-                with suppress(OSError):
-                    self._waiting[near] = fd = open_in(self._directory, str(near))
-                    os.posix_fadvise(fd, 0, BLOCK, os.POSIX_FADV_WILLNEED)
+            if near == number:
+                continue
+            try:
+                self._waiting[near] = fd = open_in(self._directory, str(near))
+                os.posix_fadvise(fd, 0, BLOCK, os.POSIX_FADV_WILLNEED)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # others need them, too
+                    self._let_go()
+                    return
 
     def _enter(self, batch: bytes) -> None:
         if batch != self._batch:

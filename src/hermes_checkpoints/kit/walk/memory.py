@@ -37,7 +37,7 @@ _Identity = tuple[int, int, int]
 _Row = tuple[str, int, tuple[Any, ...] | None, tuple[str, ...] | None]
 _HEAD = struct.Struct(">QI")
 """Before each record: its length and crc32."""
-_OWN = tuple(name for name in Seen.__slots__ if name not in ("dirs", "glance", "_by_name"))
+_OWN = tuple(name for name in Seen.__slots__ if name not in ("dirs", "glance", "told", "_by_name"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ def made_beside(writer: TreeWriter, entries: Sequence[tuple[str, Entry]], fill: 
                 os.close(file)
             waiting.popleft()
             yield Made(path, scratch, stamp, None)
+    except FileExistsError:
+        waiting.pop()  # it is somebody else's
+        raise
     finally:
         for path, _, scratch in waiting:
             writer.discard(path, scratch)

@@ -82,6 +82,8 @@ class Portion:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ahead.close()
-        while self._waiting:
-            self.drop(put=False)
+        try:
+            self._ahead.close()
+        finally:
+            while self._waiting:
+                self.drop(put=False)
