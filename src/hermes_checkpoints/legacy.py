@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints.contract import CheckpointError, StoreError
 from hermes_checkpoints.kit.store.space import space_of
-from hermes_checkpoints.policy.budget import Archive
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.policy.budget import Archive
 
 _PREFIX = "legacy-"
 # Nothing else is ours to remove: a store may be made in a directory where somebody keeps "legacy-app".
@@ -45,8 +48,10 @@ def pre_v2(base: Path) -> Iterator[Path]:
             yield child
 
 
-def archives(base: Path, *, measure: bool = True) -> Sequence[Archive]:
+def archives(base: Path, *, measure: bool = True) -> "Sequence[Archive]":
     """Every archive, the oldest first: bytes on disk (0 unless measured), and when something was put into it last."""
+    from hermes_checkpoints.policy.budget import Archive
+
     found = []
     for child in _directories(base):
         if _ARCHIVE.fullmatch(child.name):

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hermes_checkpoints.contract import Fitness, LeftOut, Snapshot, Stats, Usage
-from hermes_checkpoints.policy.budget import Archive, Removal, Standing
 from hermes_checkpoints.policy.retention import Limits
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.policy.budget import Archive, Removal, Standing
 
 
 class Taken(NamedTuple):
@@ -147,7 +149,7 @@ class WorkspaceStatus(NamedTuple):
     """A workspace that the store knows."""
 
     workspace: Path
-    standing: Standing
+    standing: "Standing"
     backends: Sequence[str]
     snapshots: Sequence[SnapshotStatus]
     """Newest first."""
@@ -179,7 +181,7 @@ class Status(NamedTuple):
     """By backend."""
     workspaces: Sequence[WorkspaceStatus] = ()
     """The one that holds the most first."""
-    archives: Sequence[Archive] = ()
+    archives: "Sequence[Archive]" = ()
     """Old checkpoints of Hermes that were moved aside."""
     forgotten: Sequence[Forgotten] = ()
     """What was forgotten for room lately, oldest first."""
@@ -204,7 +206,7 @@ class Status(NamedTuple):
 class Pruned(NamedTuple):
     """What came of a plan to prune."""
 
-    done: Sequence[Removal]
+    done: "Sequence[Removal]"
     failed: Sequence[Failure] = ()
     """What stayed, and why: somebody is at work in the workspace."""
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from hermes_checkpoints.contract import Place, Restoring, StoreError
 from hermes_checkpoints.kit.store.publish import private_directory, publish, sync_filesystem, sync_path
-from hermes_checkpoints.kit.write.sweeping import sweep
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -146,6 +145,8 @@ def sweep_left(place: Place) -> None:
     journal = Journal(place)
     underway = journal.read()
     if underway is not None and (underway.directories or underway.opened):
+        from hermes_checkpoints.kit.write.sweeping import sweep
+
         again = sweep(place.workspace, underway.token, underway.directories, underway.opened)
         with suppress(StoreError, OSError):  # a full disk: it is done again next time
             sync_filesystem(place.workspace)

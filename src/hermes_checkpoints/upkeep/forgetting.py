@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints.contract import (
     Backend,
@@ -18,7 +19,6 @@ from hermes_checkpoints.contract import (
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import remove_archives
 from hermes_checkpoints.opening import Opener
-from hermes_checkpoints.policy.budget import Pruning, Removal
 from hermes_checkpoints.policy.retention import Limits, protected, verdicts
 from hermes_checkpoints.records import forget_record
 from hermes_checkpoints.results import Failure, Forgotten, Pruned
@@ -26,6 +26,9 @@ from hermes_checkpoints.upkeep import journal
 from hermes_checkpoints.upkeep.inventory import part_name, units_of
 from hermes_checkpoints.upkeep.ledger import FORGOTTEN, Ledger
 from hermes_checkpoints.upkeep.pins import Pins
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.policy.budget import Pruning, Removal
 
 
 def upkeep_lock(store: Path) -> Path:
@@ -62,7 +65,7 @@ def retain(place: Place, backends: Iterable[Backend], limits: Limits, opener: Op
         forget(place, beyond, opener, ledger)
 
 
-def carry_out(pruning: Pruning, opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> Pruned:
+def carry_out(pruning: "Pruning", opener: Opener, ledger: Ledger, wait: float, progress: Progress = silent) -> Pruned:
     """Do what a plan says, and nothing else, but for what was pinned or restored since it was made."""
     done: list[Removal] = []
     failed: list[Failure] = []
@@ -85,7 +88,7 @@ def carry_out(pruning: Pruning, opener: Opener, ledger: Ledger, wait: float, pro
     return Pruned(tuple(done), tuple(failed))
 
 
-def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: float) -> None:
+def _forget_removal(removal: "Removal", opener: Opener, ledger: Ledger, wait: float) -> None:
     assert removal.workspace is not None
     place = Place(opener.settings.store, removal.workspace)
     with locked(workspace_lock(place), wait=wait):
@@ -100,6 +103,6 @@ def _forget_removal(removal: Removal, opener: Opener, ledger: Ledger, wait: floa
             forget_record(place.store, place.workspace_id)
 
 
-def _entry(removal: Removal) -> Forgotten:
+def _entry(removal: "Removal") -> Forgotten:
     ids = tuple(snapshot.id for snapshot in removal.snapshots)
     return Forgotten(time.time(), os.fspath(removal.subject), ids, removal.reason, removal.loud)

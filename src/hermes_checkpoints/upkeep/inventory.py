@@ -5,16 +5,17 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hermes_checkpoints.across import is_foreign
 from hermes_checkpoints.contract import Backend, BackendError, Place, Snapshot, StoreRefused
 from hermes_checkpoints.opening import Opener
-from hermes_checkpoints.policy.budget import Archive, Holding
 from hermes_checkpoints.policy.retention import protected
 from hermes_checkpoints.records import read_record, records
 from hermes_checkpoints.upkeep.pins import Pins
-from hermes_checkpoints.upkeep.standing import standing
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.policy.budget import Archive, Holding
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -24,8 +25,8 @@ class Inventory(NamedTuple):
 
     parts: Mapping[str, Backend]
     """By the name under which the ledger counts them; each stands for all workspaces of its home."""
-    holdings: tuple[Holding, ...]
-    archives: tuple[Archive, ...] = ()
+    holdings: "tuple[Holding, ...]"
+    archives: "tuple[Archive, ...]" = ()
 
     @property
     def size(self) -> int:
@@ -67,7 +68,7 @@ def parts(opener: Opener) -> dict[str, Backend]:
     return found
 
 
-def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Inventory:
+def take_inventory(opener: Opener, archives: "tuple[Archive, ...]" = ()) -> Inventory:
     """Everything the store holds. Reads no tree."""
     found = parts(opener)
     snapshots: dict[Path, list[tuple[Snapshot, bool]]] = {}
@@ -81,7 +82,10 @@ def take_inventory(opener: Opener, archives: tuple[Archive, ...] = ()) -> Invent
     return Inventory(found, tuple(holdings), archives)
 
 
-def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]]) -> Holding:
+def _holding(opener: Opener, workspace: Path, held: list[tuple[Snapshot, bool]]) -> "Holding":
+    from hermes_checkpoints.policy.budget import Holding
+    from hermes_checkpoints.upkeep.standing import standing
+
     place = Place(opener.settings.store, workspace)  # not resolved: it may be a symlink to another one by now
     record = read_record(place.store, place.workspace_id)
     held.sort(key=lambda one: one[0].created_ns, reverse=True)

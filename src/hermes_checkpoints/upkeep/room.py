@@ -6,17 +6,19 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_checkpoints.contract import Progress, silent
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives
 from hermes_checkpoints.opening import Opener
-from hermes_checkpoints.policy.budget import Removal, prune
 from hermes_checkpoints.results import Pruned, Reclaimed
 from hermes_checkpoints.upkeep.forgetting import carry_out, upkeep_lock
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory
 from hermes_checkpoints.upkeep.ledger import Ledger
-from hermes_checkpoints.upkeep.reclaiming import reclaim_all
+
+if TYPE_CHECKING:
+    from hermes_checkpoints.policy.budget import Removal
 
 log = logging.getLogger("hermes_checkpoints")
 
@@ -58,6 +60,8 @@ class Room:
         What nobody would expect to go goes only above the share ``last_resort``.
         Raises ``StoreBusy`` when another process is at it for ``wait`` seconds.
         """
+        from hermes_checkpoints.policy.budget import prune
+
         with locked(self.at_work, wait=wait):
             inventory = take_inventory(self._opener, tuple(archives(self._opener.settings.base)))
             first = self._reclaimed(inventory, until, progress)
@@ -100,6 +104,8 @@ class Room:
         self, inventory: Inventory, until: float, progress: Progress, *, thorough: bool = False
     ) -> Reclaimed:
         """A reclaim of everything, and the size of the whole store after it, archives included."""
+        from hermes_checkpoints.upkeep.reclaiming import reclaim_all
+
         store = self._opener.settings.store
         done = reclaim_all(inventory, store, self._ledger, until, progress, thorough=thorough)
         for trouble in done.troubles:
@@ -107,7 +113,7 @@ class Room:
         return done
 
 
-def loud(removals: Iterable[Removal]) -> list[str]:
+def loud(removals: "Iterable[Removal]") -> list[str]:
     """What people are told of removals that they would not expect."""
     return [
         f"{removal.workspace} lost {', '.join(snapshot.short_id for snapshot in removal.snapshots)}: {removal.reason}. "

@@ -27,15 +27,14 @@ from hermes_checkpoints.crossing import only_our_errors
 from hermes_checkpoints.kit.store.locks import locked
 from hermes_checkpoints.legacy import archives, remove_archives
 from hermes_checkpoints.opening import Opener
-from hermes_checkpoints.policy import budget as policy
 from hermes_checkpoints.results import Pruned, Purged, Reclaimed, Status
 from hermes_checkpoints.upkeep.budget import LOW, STALL, START, Budget
 from hermes_checkpoints.upkeep.forgetting import carry_out, forget, workspace_lock
 from hermes_checkpoints.upkeep.inventory import Inventory, take_inventory, units_of
 from hermes_checkpoints.upkeep.pins import Pins
-from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
 
 if TYPE_CHECKING:
+    from hermes_checkpoints.policy import budget as policy
     from hermes_checkpoints.upkeep.findings import Repaired, Verified
 
 PathLike = str | os.PathLike[str]
@@ -74,6 +73,8 @@ class Upkeep:
         ``retention_days`` and ``max_total_size`` (bytes, 0: no limit) replace
         the store's own; without ``orphans`` workspaces that are gone stay.
         """
+        from hermes_checkpoints.policy import budget as policy
+
         limits = self._opener.settings.limits
         if retention_days is not None:
             limits = replace(limits, retention_days=retention_days)
@@ -95,6 +96,8 @@ class Upkeep:
 
     def prune(self, plan: policy.Pruning) -> tuple[Pruned, Reclaimed]:
         """Forget what the plan says, exactly that, and get its space back."""
+        from hermes_checkpoints.upkeep.reclaiming import reclaim_all, space_beside
+
         self._opener.refuse_others()
         before = self._inventory().size
         pruned = carry_out(plan, self._opener, self.budget.ledger, self._wait, self._progress)

@@ -1,6 +1,5 @@
 """Making files durable, and visible whole or not at all."""
 
-import ctypes
 import fcntl
 import os
 import re
@@ -59,6 +58,8 @@ def sync_filesystem(directory: Path) -> None:
 
 def sync_filesystem_of(fd: int, directory: Path) -> None:
     """The same by a descriptor of the directory; on Linux only."""
+    import ctypes  # 2 ms that a turn with a few changes does not need
+
     if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(directory))
