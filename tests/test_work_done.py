@@ -1,19 +1,18 @@
 """What a turn costs, counted in system calls: figures that a loaded machine does not change."""
 
 import os
-import re
 import shutil
-import subprocess
 import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from counting import calls_of, traced
 from hermes_checkpoints import Engine
 from hermes_checkpoints.kit.walk.clock import stamps_are_exact
 from hermes_checkpoints.results import Taken, Unchanged
@@ -25,9 +24,9 @@ pytestmark = [
 
 BACKENDS = ("shadow-git", "cow")
 _MARK = "/hermes-checkpoints-turn-begins"
-_CALLS = "open,openat,openat2,execve,access,faccessat,faccessat2,write,writev,pwrite64,pwritev,sendfile,copy_file_range"
-# openat(3</place>, "name", FLAGS) = 4</place/name>: strace -y resolves both descriptors.
-_CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: .*)?")
+_CALLS = (
+    "open openat openat2 execve access faccessat faccessat2 write writev pwrite64 pwritev sendfile copy_file_range"
+).split()
 
 # One process takes a turn for each line of its input, and marks where each begins.
 _TURNS = textwrap.dedent(
@@ -80,14 +79,10 @@ def settle() -> None:
 
 def turns(trace: Path, workspace: Path, store: Path, backend: str, edits: Sequence[str | Path]) -> list[Work]:
     """One process, one turn for each edit (``""``: none); what each of them did."""
-    strace = ["strace", "-f", "-y", "-qq", "--seccomp-bpf", "-s", "0", "-e", f"trace={_CALLS}", "-e", "signal=none"]
-    command = [*strace, "-o", str(trace), sys.executable, "-c", _TURNS, str(workspace), str(store), backend]
-    done = subprocess.run(command, input="".join(f"{edited}\n" for edited in edits), capture_output=True, text=True)
-    if "ptrace" in done.stderr and "not permitted" in done.stderr:
-        pytest.skip(f"strace may not trace here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
+    lines = "".join(f"{edited}\n" for edited in edits)
+    answers = traced(trace, _CALLS, _TURNS, (workspace, store, backend), lines).splitlines()
     work = _read(trace, workspace, store)
-    for turn, answer in zip(work, done.stdout.splitlines(), strict=True):
+    for turn, answer in zip(work, answers, strict=True):
         turn.answer = answer
     return work
 
@@ -95,7 +90,7 @@ def turns(trace: Path, workspace: Path, store: Path, backend: str, edits: Sequen
 def _read(trace: Path, workspace: Path, store: Path) -> list[Work]:
     found: list[Work] = []
     inside = False
-    for name, arguments, result, target in _calls(trace):
+    for name, arguments, result, target in calls_of(trace):
         if _MARK in arguments:
             inside = not inside
             if inside:
@@ -104,25 +99,6 @@ def _read(trace: Path, workspace: Path, store: Path) -> list[Work]:
             _count(found[-1], name, arguments, result, target, workspace, store)
     assert not inside
     return found
-
-
-def _calls(trace: Path) -> Iterator[tuple[str, str, int, str]]:
-    """Name, arguments, result and the path of a descriptor that came back."""
-    begun: dict[str, str] = {}
-    for line in trace.read_text(errors="surrogateescape").splitlines():
-        process, _, rest = line.partition(" ")
-        rest = rest.lstrip()
-        if rest.endswith(" <unfinished ...>"):
-            begun[process] = rest.removesuffix(" <unfinished ...>")
-            continue
-        if resumed := re.match(r"<\.\.\. \w+ resumed>", rest):
-            rest = begun.pop(process) + rest[resumed.end() :]
-        call = _CALL.fullmatch(rest)
-        if call is not None:
-            name, arguments, result, target = call.groups()
-            yield name, arguments, int(result), target or ""
-        else:
-            assert rest.startswith("+++") or " = ?" in rest, f"a call that cannot be counted: {line}"
 
 
 def _count(work: Work, name: str, arguments: str, result: int, target: str, workspace: Path, store: Path) -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 from hermes_checkpoints.contract import StoreDamaged, StoreError
 from hermes_checkpoints.kit.store.plain import is_damage, open_plain
 
-# NONBLOCK: a FIFO in the file's place must not hang us.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO)
 
 
@@ -33,12 +30,3 @@ def unreadable(path: str | Path, error: OSError) -> StoreError:
     """
     kind = StoreDamaged if is_damage(error) or error.errno in _MISSING else StoreError
     return kind(f"{path} cannot be read: {error.strerror}. Nothing was changed.")
-
-
-def open_in(directory: int, name: str) -> int:
-    """A descriptor to read a regular file in an open directory of the store. Raises ``OSError`` like ``opened``."""
-    fd = os.open(name, _READ, dir_fd=directory)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is no regular file", name)
-    return fd

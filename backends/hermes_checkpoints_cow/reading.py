@@ -4,9 +4,10 @@ import errno
 import os
 from contextlib import suppress
 
+from hermes_checkpoints.kit.store.plain import open_plain
 from hermes_checkpoints_cow.copying import BLOCK
 from hermes_checkpoints_cow.keys import Own, Packed
-from hermes_checkpoints_cow.opening import open_in, unreadable
+from hermes_checkpoints_cow.opening import unreadable
 from hermes_checkpoints_cow.vault import DATA, Vault
 
 # Files that the disk is asked for at once: the numbers of those of one directory are near each other.
@@ -32,7 +33,7 @@ class Reading:
         try:
             self._enter(where.batch)
             if self._data < 0:
-                self._data = open_in(self._directory, DATA)
+                self._data = open_plain(DATA, dir_fd=self._directory)
             data = os.pread(self._data, where.length, where.offset)
         except OSError as error:
             raise unreadable(self._vault.path(where), error) from error
@@ -49,7 +50,7 @@ class Reading:
             try:
                 self._enter(where.batch)
                 asked = self._waiting.pop(where.number, -1)
-                fd = asked if asked >= 0 else open_in(self._directory, str(where.number))
+                fd = asked if asked >= 0 else open_plain(str(where.number), dir_fd=self._directory)
                 data = self._read(fd, where.number, size)
             except OSError as error:
                 raise unreadable(self._vault.path(where), error) from error
@@ -80,7 +81,7 @@ class Reading:
             if near == number:
                 continue
             try:
-                self._waiting[near] = fd = open_in(self._directory, str(near))
+                self._waiting[near] = fd = open_plain(str(near), dir_fd=self._directory)
                 os.posix_fadvise(fd, 0, BLOCK, os.POSIX_FADV_WILLNEED)
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE):  # others need them, too

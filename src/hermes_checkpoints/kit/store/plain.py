@@ -12,9 +12,9 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DAMAGE = (errno.EIO, errno.ELOOP, errno.EINVAL)
 
 
-def open_plain(path: str | Path) -> int:
+def open_plain(path: str | Path, *, dir_fd: int | None = None) -> int:
     """A descriptor of a regular file, to read. Raises ``OSError`` for anything else, a symlink too."""
-    fd = os.open(path, _FLAGS)
+    fd = os.open(path, _FLAGS, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))

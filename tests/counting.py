@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,17 +70,11 @@ def count(
     trace: Path, workspace: Path, store: Path, backend: str, work: Mapping[str, tuple[str, str]]
 ) -> dict[str, Counts]:
     """Each piece of work (its preparation and the call to count, as Python), all by one process, in order."""
-    calls = ",".join(f"?{name}" for name in _KIND)
-    strace = ["strace", "-f", "-y", "-qq", "--seccomp-bpf", "-s", "0", "-e", f"trace={calls}", "-e", "signal=none"]
-    command = [*strace, "-o", str(trace), sys.executable, "-c", _WORKER, str(workspace), str(store), backend]
     lines = "".join(f"{name}\t{prepare}\t{act}\n" for name, (prepare, act) in work.items())
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
-    if "ptrace" in done.stderr and "not permitted" in done.stderr:
-        pytest.skip(f"strace may not trace here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
+    traced(trace, _KIND, _WORKER, (workspace, store, backend), lines)
     found: dict[str, Counts] = {}
     now = ""
-    for name, arguments, result, target in _calls(trace):
+    for name, arguments, result, target in calls_of(trace):
         if _KIND[name] == "mark" and _MARK in arguments:
             asked = arguments.partition(_MARK)[2].partition('"')[0]
             now = "" if now else asked
@@ -91,7 +85,20 @@ def count(
     return found
 
 
-def _calls(trace: Path) -> Iterator[tuple[str, str, int, str]]:
+def traced(trace: Path, calls: Iterable[str], program: str, arguments: Iterable[object], lines: str) -> str:
+    """Run a Python program on lines of input, with these calls of it traced; what it printed."""
+    wanted = ",".join(f"?{name}" for name in calls)
+    strace = ["strace", "-f", "-y", "-qq", "--seccomp-bpf", "-s", "0", "-e", f"trace={wanted}", "-e", "signal=none"]
+    command = [*strace, "-o", str(trace), sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
+    if "ptrace" in done.stderr and "not permitted" in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def calls_of(trace: Path) -> Iterator[tuple[str, str, int, str]]:
+    """Name, arguments, result and the path of a descriptor that came back."""
     begun: dict[str, str] = {}
     for line in trace.read_text(errors="surrogateescape").splitlines():
         process, _, rest = line.partition(" ")
