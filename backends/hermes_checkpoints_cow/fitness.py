@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hermes_checkpoints.contract import Fitness, Suitability
 from hermes_checkpoints.kit.walk.clock import filesystem_type
+from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX
 from hermes_checkpoints_cow.cloning import NOT_HERE, platform_clone
 
 # Entries looked at for a file to try with; the first few nearly always have one.
@@ -67,7 +68,7 @@ def _try(source: int, directory: int, where: str, workspace: Path) -> Fitness:
 
 
 def _scratch_name() -> str:
-    return f".hermes-checkpoints-probe-{os.urandom(8).hex()}"
+    return f"{SCRATCH_PREFIX}probe-{os.urandom(8).hex()}"
 
 
 def _source(workspace: Path) -> int | None:

@@ -24,6 +24,7 @@ from hermes_checkpoints.contract import (
 )
 from hermes_checkpoints.kit.store.format import FORMAT_FILE
 from hermes_checkpoints.kit.store.publish import private_directory
+from hermes_checkpoints.kit.walk.reading import SCRATCH_PREFIX
 from hermes_checkpoints.legacy import move_pre_v2
 from hermes_checkpoints.records import read_record, touch_record
 from hermes_checkpoints.results import BackendReport, Choice
@@ -38,8 +39,6 @@ STAYS = frozenset({"config.toml", "locks"})
 _BESIDE = frozenset({"used", "pins", "restoring", "quarantine", "forgotten.log"})
 ASIDE = re.compile("cleared-[0-9a-f]{8}")
 """What a clear has moved aside."""
-# What a backend tries a filesystem with, on its way to the first snapshot.
-_TRIED = ".hermes-checkpoints-"
 
 
 class Opener:
@@ -245,8 +244,8 @@ class Opener:
 
 
 def _says_nothing(name: str) -> bool:
-    """Whether a directory with this in it, and no more, may still become a store."""
-    return name in STAYS | _BESIDE or name.startswith(_TRIED) or ASIDE.fullmatch(name) is not None
+    """Whether a directory with this in it, and no more, may still become a store; a backend may be trying it out."""
+    return name in STAYS | _BESIDE or name.startswith(SCRATCH_PREFIX) or ASIDE.fullmatch(name) is not None
 
 
 def _identity(home: Path) -> tuple[int, int, int] | None:
